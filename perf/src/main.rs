@@ -1,0 +1,2 @@
+//! Load tools for the figures in `perf/README.md`.
+fn main() {}

@@ -1,0 +1,35 @@
+//! The link between `souk-front` and `soukd`: messages, frames, the request table and error codes.
+//!
+//! This crate does no I/O and knows no runtime: bytes go in, frames come out, and the other way
+//! round. The ring loops of the two programs own the sockets and the buffers' way to them.
+//!
+//! The frame layout is in [`frame`], what each method carries in [`method`] and [`accounts`], and
+//! every bound of the link in [`limits`].
+
+pub mod error;
+pub mod frame;
+pub mod hello;
+pub mod inbox;
+pub mod limits;
+pub mod method;
+pub mod outbox;
+pub mod table;
+
+/// Messages that every noun shares, generated from `schema/common.proto`.
+#[allow(missing_docs, clippy::all)]
+pub mod common {
+    include!(concat!(env!("OUT_DIR"), "/souk.common.rs"));
+}
+
+/// Messages of the accounts, generated from `schema/accounts.proto`.
+#[allow(missing_docs, clippy::all)]
+pub mod accounts {
+    include!(concat!(env!("OUT_DIR"), "/souk.accounts.rs"));
+}
+
+pub use error::{Code, Failure};
+pub use frame::{Flags, FrameRef, Header, Kind};
+pub use inbox::Inbox;
+pub use method::Method;
+pub use outbox::Outbox;
+pub use table::RequestTable;

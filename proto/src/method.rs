@@ -1,0 +1,97 @@
+//! What a REQUEST frame can ask, and which messages go with it.
+
+/// A method's number on the link. Numbers are never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u16)]
+pub enum Method {
+    /// `ReadyRequest` → `ReadyAnswer`.
+    Ready = 1,
+    /// `CreateUserRequest` → `User`.
+    CreateUser = 16,
+    /// `LoginRequest` → `LoginAnswer`.
+    Login = 17,
+    /// `CallerRequest` → `Empty`.
+    Logout = 18,
+    /// `CallerRequest` → `User`.
+    GetMe = 19,
+    /// `EditMeRequest` → `User`.
+    EditMe = 20,
+    /// `SetPictureRequest`, then the bytes as PUSH items → `User`.
+    SetPicture = 21,
+    /// `CallerRequest` → `User`.
+    DropPicture = 22,
+    /// `ChangePasswordRequest` → `Empty`.
+    ChangePassword = 23,
+    /// `DeleteMeRequest` → `Empty`.
+    DeleteMe = 24,
+    /// `CallerRequest` → `SessionList`.
+    ListSessions = 25,
+    /// `RevokeSessionRequest` → `Empty`.
+    RevokeSession = 26,
+    /// `CallerRequest` → `Empty`.
+    RevokeOtherSessions = 27,
+    /// `GetUserRequest` → `User`.
+    GetUser = 28,
+    /// `GetUserByNameRequest` → `User`.
+    GetUserByName = 29,
+    /// `SearchUsersRequest` → `UserPage`.
+    SearchUsers = 30,
+    /// `GetPictureRequest` → `PictureHead`, then the bytes as PUSH items.
+    GetPicture = 31,
+}
+
+impl Method {
+    /// Every method, in order of number.
+    pub const ALL: [Method; 17] = [
+        Method::Ready,
+        Method::CreateUser,
+        Method::Login,
+        Method::Logout,
+        Method::GetMe,
+        Method::EditMe,
+        Method::SetPicture,
+        Method::DropPicture,
+        Method::ChangePassword,
+        Method::DeleteMe,
+        Method::ListSessions,
+        Method::RevokeSession,
+        Method::RevokeOtherSessions,
+        Method::GetUser,
+        Method::GetUserByName,
+        Method::SearchUsers,
+        Method::GetPicture,
+    ];
+
+    /// The method with this number, if there is one.
+    pub fn from_number(number: u16) -> Option<Method> {
+        Method::ALL.into_iter().find(|method| *method as u16 == number)
+    }
+
+    /// Whether asking twice does no more than asking once, so that a request whose link was lost
+    /// may be sent again elsewhere.
+    pub fn is_idempotent(self) -> bool {
+        matches!(
+            self,
+            Method::Ready
+                | Method::GetMe
+                | Method::ListSessions
+                | Method::GetUser
+                | Method::GetUserByName
+                | Method::SearchUsers
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Method;
+
+    #[test]
+    fn numbers_are_unique_and_found_again() {
+        for method in Method::ALL {
+            assert_eq!(Method::from_number(method as u16), Some(method));
+        }
+        assert_eq!(Method::from_number(0), None);
+        assert_eq!(Method::from_number(u16::MAX), None);
+    }
+}

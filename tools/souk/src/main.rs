@@ -1,0 +1,2 @@
+//! `souk`: the operator's command.
+fn main() {}

@@ -1,1 +1,8 @@
-//! Placeholder during layout.
+//! soukd: Souk's business logic on io_uring shards.
+//!
+//! One thread per shard, each with its own ring, its own store connections and its own links to
+//! the fronts; shards share nothing on the request path but counters.
+
+pub mod config;
+pub mod limits;
+pub mod session;

@@ -1,0 +1,2 @@
+//! One link to a front.
+pub mod stream;

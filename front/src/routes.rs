@@ -1,0 +1,83 @@
+//! The HTTP interface: one table of routes, and what every request and answer has in common.
+//!
+//! A request passes here twice. [`find`] looks at its head alone and says which route it is, how
+//! large a body may come and whether it is streamed, or answers at once: nothing at this path, the
+//! wrong method, a body too large or of the wrong type. [`handle`] takes the whole request and
+//! maps it onto one link method. There is no business rule here and no state: form is checked,
+//! meaning is the daemon's.
+
+pub mod client;
+pub mod cors;
+
+mod accounts;
+mod answer;
+mod caller;
+mod cookies;
+mod input;
+mod json;
+mod multipart;
+mod origin;
+mod pages;
+mod problem;
+mod query;
+mod ready;
+mod table;
+
+pub use problem::{Problem, status};
+pub use table::{Found, find};
+
+use crate::app::App;
+use crate::config::Settings;
+use crate::http::{BodySource, Head, Response};
+use std::net::IpAddr;
+use std::rc::Rc;
+
+/// One request, its head read and its body on the way.
+pub struct Request {
+    /// The head, as parsed.
+    pub head: Head,
+    /// The body, as [`Found`] asked for it.
+    pub body: RequestBody,
+    /// The address of the socket's other end.
+    pub peer: IpAddr,
+    /// The trace id that goes with the request over the link and into problem answers.
+    pub trace: u128,
+}
+
+/// A request's body.
+pub enum RequestBody {
+    /// There is none.
+    Empty,
+    /// All of it; at most [`Found::body_limit`] bytes.
+    Full(Vec<u8>),
+    /// Piece by piece; only for routes with [`Found::streams_body`].
+    Stream(Box<dyn BodySource>),
+}
+
+/// Answers a request. Errors are answers too, so this never fails.
+pub async fn handle(app: Rc<App>, found: Found, request: Request) -> Response {
+    answer::handle(&app, found, request).await
+}
+
+/// The answer to a request that was refused before it came to a route, or by the connection.
+pub fn refuse<'a>(why: impl Into<Problem<'a>>) -> Response {
+    problem::answer(&why.into(), None)
+}
+
+/// The headers that go with every answer, as bytes of a response head (each line with its CRLF).
+///
+/// The pages need nothing but their own origin, so the policy allows nothing else; `blob:` is the
+/// preview of a picture that is not uploaded yet.
+pub fn security_headers(settings: &Settings) -> Vec<u8> {
+    let mut headers = String::from(concat!(
+        "Content-Security-Policy: default-src 'self'; img-src 'self' blob:; object-src 'none'; ",
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'\r\n",
+        "X-Content-Type-Options: nosniff\r\n",
+        "X-Frame-Options: DENY\r\n",
+        "Referrer-Policy: same-origin\r\n",
+    ));
+    if settings.http.behind_tls {
+        headers.push_str("Strict-Transport-Security: max-age=31536000; includeSubDomains\r\n");
+    }
+    headers.into_bytes()
+}

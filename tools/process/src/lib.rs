@@ -1,1 +1,22 @@
-//! Placeholder during layout.
+//! What every Souk program does as a process: settings, logs, signals, open-file limits.
+
+pub mod log;
+pub mod settings;
+pub mod signal;
+
+pub use log::LogSettings;
+pub use settings::{
+    Settings, SettingsError, Sources, in_range, invalid, load, read_secret, to_toml,
+};
+
+/// Raises the soft limit of open files to the hard one and returns it.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn raise_open_files() -> std::io::Result<u64> {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit)?;
+    Ok(limit.current.unwrap_or(u64::MAX))
+}

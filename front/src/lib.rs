@@ -1,1 +1,7 @@
-//! Placeholder during layout.
+//! `souk-front`: Souk's HTTP edge. It parses, maps and encodes; it holds no store and no rule.
+
+pub mod app;
+pub mod config;
+pub mod http;
+pub mod routes;
+pub mod upstream;

@@ -1,0 +1,6 @@
+//! What everything else in the tests stands on: real servers that start, keep what they
+//! acknowledged, and leave nothing behind.
+
+mod leaves_nothing_behind;
+mod programs;
+mod stores;

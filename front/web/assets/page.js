@@ -73,8 +73,9 @@ export function showError(form, field, text) {
   }
 }
 
-/** Takes all errors off a form. */
+/** Takes all errors off a form, and the message of what was done before. */
 export function clearErrors(form) {
+  document.getElementById("status").replaceChildren();
   for (const slot of form.querySelectorAll("[data-error-for]")) {
     slot.hidden = true;
     slot.replaceChildren();

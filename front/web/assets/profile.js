@@ -31,7 +31,8 @@ function take({ data, etag }) {
   showTime(summary.querySelector("[data-since]"), me.created_at, "day");
   showAvatar(document, me);
   document.getElementById("drop-picture").hidden = !me.picture;
-  document.getElementById("secret-username").value = me.username;
+  // For password managers: whose password the forms below ask for.
+  for (const input of document.querySelectorAll("[data-owner]")) input.value = me.username;
 }
 
 /** Writes the account's names into the form. */

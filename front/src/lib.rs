@@ -2,6 +2,8 @@
 
 pub mod app;
 pub mod config;
+pub mod driver;
 pub mod http;
+pub mod limits;
 pub mod routes;
 pub mod upstream;

@@ -1,0 +1,85 @@
+//! Every bound of the front's own, with its reason. The HTTP syntax has its own in
+//! [`crate::http::limits`], the link in [`souk_proto::limits`]. Sizes are in bytes.
+
+use std::time::Duration;
+
+/// First size of a connection's read buffer: the head of a browser's request usually fits, and
+/// 10,000 idle connections hold 20 MB.
+pub const READ_FIRST: usize = 2 * 1024;
+
+/// Largest read buffer: the largest head, and the piece in which a body is read.
+pub const READ_MAX: usize = 32 * 1024;
+
+/// Requests of one connection that are in flight at once. Pipelining deeper gains nothing; what
+/// comes past it waits in the socket.
+pub const PIPELINE_MAX: usize = 32;
+
+/// Encoded answers of one connection past which no further answer is encoded until the socket has
+/// taken them.
+pub const WRITE_HIGH: usize = 64 * 1024;
+
+/// Write buffers kept by a thread for reuse; more than this many connections rarely have an answer
+/// between two turns of the ring.
+pub const SPARE_BUFFERS: usize = 1024;
+
+/// Largest write buffer kept for reuse.
+pub const SPARE_BUFFER_MAX: usize = 16 * 1024;
+
+/// Largest part of a gathered body that is allocated before any of it has arrived.
+pub const BODY_FIRST: usize = 16 * 1024;
+
+/// Bytes of a refused request that are read and dropped, so that the client sees the answer and
+/// not a reset.
+pub const LINGER_BYTES: u64 = 1024 * 1024;
+
+/// Time for the same.
+pub const LINGER_TIME: Duration = Duration::from_secs(2);
+
+/// Connections over the limit that are told so at the same time, per thread. Any more are closed
+/// without a word: each costs a task.
+pub const TOLD_MAX: usize = 256;
+
+/// Pause between two looks at a thread's timeouts. A timeout is late by at most this.
+pub const SWEEP_EVERY: Duration = Duration::from_millis(250);
+
+/// Pause between two looks at the deadlines of the requests on the links.
+pub const LINK_TICK: Duration = Duration::from_millis(50);
+
+/// Pause after an accept that failed for want of files or memory.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections that may wait to be accepted; the kernel cuts it to `net.core.somaxconn`.
+pub const BACKLOG: i32 = 65_535;
+
+/// Entries of a thread's ring: operations that enter the kernel together.
+pub const RING_ENTRIES: u32 = 4096;
+
+/// Locks among which the counts of connections per address are spread.
+pub const ADDRESS_STRIPES: usize = 64;
+
+/// At shutdown, how long a connection that has sent no request yet may still send one.
+pub const DRAIN_GRACE: Duration = Duration::from_millis(500);
+
+/// At start, how long to wait for the links before clients are served.
+pub const LINK_START: Duration = Duration::from_secs(1);
+
+/// Time to connect to a daemon.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// First pause before a link is made again; it doubles with each failure.
+pub const BACKOFF_FIRST: Duration = Duration::from_millis(20);
+
+/// Longest pause before a link is made again: a daemon that is back is found within it.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(1);
+
+/// How long a request that lost its link waits for another link before it fails.
+pub const RETRY_WAIT: Duration = Duration::from_secs(1);
+
+/// Items of a streamed answer that wait for the client: with 32 KiB each, 1 MiB. The largest
+/// picture served fits, so only a stream that misbehaves is cut.
+pub const STREAM_ITEMS_MAX: usize = 32;
+
+/// What a client is told to wait when no daemon can be reached.
+pub const UNAVAILABLE_RETRY: Duration = Duration::from_secs(1);
+
+const _: () = assert!(READ_MAX > crate::http::limits::MAX_HEAD, "any head fits the read buffer");

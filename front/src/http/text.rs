@@ -9,6 +9,9 @@ use percent_encoding::percent_decode_str;
 use souk_proto::Code;
 use std::borrow::Cow;
 
+/// Names and values of a query string or a form, in order.
+pub type Pairs<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
+
 /// Decodes one segment of a path.
 ///
 /// # Errors
@@ -33,7 +36,7 @@ pub fn segment(raw: &str) -> Result<Cow<'_, str>, Refusal> {
 /// # Errors
 ///
 /// [`Code::BadRequest`] for an invalid escape, text that is not UTF-8, or over [`MAX_PAIRS`] pairs.
-pub fn query(raw: &str) -> Result<Vec<(Cow<'_, str>, Cow<'_, str>)>, Refusal> {
+pub fn query(raw: &str) -> Result<Pairs<'_>, Refusal> {
     pairs(raw.as_bytes(), Code::BadRequest)
 }
 
@@ -43,11 +46,11 @@ pub fn query(raw: &str) -> Result<Vec<(Cow<'_, str>, Cow<'_, str>)>, Refusal> {
 ///
 /// [`Code::MalformedBody`] for an invalid escape, text that is not UTF-8, or over [`MAX_PAIRS`]
 /// pairs.
-pub fn form(body: &[u8]) -> Result<Vec<(Cow<'_, str>, Cow<'_, str>)>, Refusal> {
+pub fn form(body: &[u8]) -> Result<Pairs<'_>, Refusal> {
     pairs(body, Code::MalformedBody)
 }
 
-fn pairs(raw: &[u8], code: Code) -> Result<Vec<(Cow<'_, str>, Cow<'_, str>)>, Refusal> {
+fn pairs(raw: &[u8], code: Code) -> Result<Pairs<'_>, Refusal> {
     if !escapes_are_valid(raw) {
         return Err(Refusal::new(code, "A % must be followed by two hexadecimal digits."));
     }

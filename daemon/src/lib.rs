@@ -4,5 +4,17 @@
 //! the fronts; shards share nothing on the request path but counters.
 
 pub mod config;
+pub mod context;
+pub mod identity;
+pub mod limiter;
 pub mod limits;
+pub mod pictures;
+pub mod pool;
+pub mod services;
 pub mod session;
+pub mod startup;
+
+mod dispatch;
+mod door;
+mod drain;
+mod shard;

@@ -1,5 +1,113 @@
-//! Every bound of the daemon, with its reason.
+//! Every bound of the daemon's links and shards, with its reason. The link's own bounds, which
+//! front and daemon share, are in `souk_proto::limits`.
 
-/// Items of a request's body that wait for their service. A picture of 5 MiB in chunks of 32 KiB
-/// is 160 items; the whole of it may come before its service first looks.
-pub const BODY_ITEMS_MAX: usize = 256;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+/// Requests in flight on one link; the front keeps to the same bound.
+pub const REQUESTS_PER_LINK_MAX: usize = souk_proto::limits::REQUESTS_IN_FLIGHT_MAX;
+
+/// Bytes of one request's body that wait for its service: a whole picture of 5 MiB may come before
+/// its service first looks.
+pub const BODY_WAITING_MAX: usize = 6 * 1024 * 1024;
+
+/// Bytes of all request bodies on one link that wait for their services. Services take them as
+/// they come, so this is only reached when a shard cannot keep up.
+pub const LINK_BODIES_WAITING_MAX: usize = 64 * 1024 * 1024;
+
+/// Links of one shard: one per front thread, so this is room for dozens of fronts.
+pub const LINKS_PER_SHARD_MAX: usize = 1024;
+
+/// Accepted connections that have not said HELLO yet. Further ones wait in the listen backlog.
+pub const HANDSHAKES_MAX: usize = 256;
+
+/// Bytes a peer may send without a whole HELLO among them: one takes under 500.
+pub const HELLO_BYTES_MAX: usize = 4096;
+
+/// Connections the kernel holds for the door while it is busy. More than all threads of a few
+/// dozen fronts that reconnect at once.
+pub const LISTEN_BACKLOG: i32 = 1024;
+
+/// Links on their way from the door to one shard.
+pub const ARRIVALS_MAX: usize = 64;
+
+/// Pause after an accept that failed for want of descriptors or memory: retrying at once would
+/// spin.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Pause between two looks at deadlines and silent peers. Services check deadlines themselves
+/// before each store trip; this catches what waits.
+pub const TICK: Duration = Duration::from_millis(200);
+
+/// A tick that comes later than this was held up by this process itself: peers are not blamed for
+/// having been silent meanwhile.
+pub const LATE_TICK: Duration = Duration::from_secs(2);
+
+/// How long a closing link may take to hand its last bytes to the kernel.
+pub const CLOSE_FLUSH_MAX: Duration = Duration::from_secs(1);
+
+/// How long an answer's stream waits for a peer that does not read before it is ended.
+pub const STREAM_STALL_MAX: Duration = Duration::from_secs(10);
+
+/// Submission queue entries of a shard's ring: one turn seldom queues more, and the queue is
+/// flushed when it is full.
+pub const RING_ENTRIES: u32 = 1024;
+
+/// The id of the PING that follows GOAWAY. Its PONG says that the peer has read the GOAWAY.
+pub const DRAIN_PING: u64 = u64::MAX;
+
+/// Priority of pool threads below the rings, as a nice value: enough that a ring thread that
+/// wakes is served first, not so much that logins starve on a busy machine.
+pub const POOL_NICE: i32 = 5;
+
+/// What a caller is told to wait when a pool's queue is full: a queue of 256 hashes takes two
+/// cores about two seconds, so half of it is gone by then.
+pub const POOL_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Locks that the tables of rate limits and guesses are spread over: more than threads that could
+/// wait for one.
+pub const BUCKET_STRIPES: usize = 64;
+
+/// Rate limit buckets of the process, about 100 bytes each. The busiest stay; who is forgotten has
+/// not asked for long and would have a full bucket anyway.
+pub const RATE_BUCKETS_MAX: usize = 64 * 1024;
+
+/// Budgets of wrong passwords, about 100 bytes each. Pushing one out takes this many wrong
+/// passwords elsewhere, each at the cost of a full hash: at 200 a second more than five minutes.
+pub const GUESS_BUCKETS_MAX: usize = 64 * 1024;
+
+/// Verified passwords that one shard remembers, about 100 bytes each.
+pub const MEMO_MAX: NonZeroUsize = NonZeroUsize::new(32 * 1024).expect("not zero");
+
+/// Random bytes taken from the system at once.
+pub const RANDOM_BATCH: usize = 1024;
+
+/// A session's "last seen" is written at most this often, so that reading stays reading.
+pub const LAST_SEEN_EVERY: Duration = Duration::from_secs(60);
+
+/// Time for what runs off an answer's path ("last seen").
+pub const BACKGROUND_LIMIT: Duration = Duration::from_secs(5);
+
+/// How much of that may run on one shard. "Last seen" that is left out is written a moment later.
+pub const BACKGROUND_MAX: usize = 256;
+
+/// Largest picture that may be uploaded.
+pub const PICTURE_BYTES_MAX: usize = 5 * 1024 * 1024;
+
+/// Longest edge of an uploaded picture, pixels.
+pub const PICTURE_EDGE_MAX: u32 = 6_000;
+
+/// Memory that decoding one picture may take: the largest picture at 16 bits for each of 4
+/// channels, and 32 MiB for the decoder itself.
+pub const PICTURE_MEMORY_MAX: u64 =
+    PICTURE_EDGE_MAX as u64 * PICTURE_EDGE_MAX as u64 * 8 + 32 * 1024 * 1024;
+
+/// Bytes of pictures that are being uploaded or wait for a picture thread, in the whole process:
+/// a dozen of the largest or hundreds of usual ones.
+pub const UPLOAD_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Users on one page of a search when the request does not say.
+pub const PAGE_DEFAULT: u32 = 20;
+
+/// Most users on one page of a search. A page is one frame.
+pub const PAGE_MAX: u32 = 100;

@@ -6,15 +6,15 @@
 //! maps it onto one link method. There is no business rule here and no state: form is checked,
 //! meaning is the daemon's.
 
-pub mod client;
-pub mod cors;
-
 mod accounts;
 mod answer;
 mod caller;
+mod client;
 mod cookies;
+mod cors;
 mod input;
 mod json;
+mod limits;
 mod multipart;
 mod origin;
 mod pages;
@@ -66,18 +66,17 @@ pub fn refuse<'a>(why: impl Into<Problem<'a>>) -> Response {
 
 /// The headers that go with every answer, as bytes of a response head (each line with its CRLF).
 ///
-/// The pages need nothing but their own origin, so the policy allows nothing else; `blob:` is the
-/// preview of a picture that is not uploaded yet.
+/// The pages need nothing but their own origin, so the policy allows nothing else.
 pub fn security_headers(settings: &Settings) -> Vec<u8> {
     let mut headers = String::from(concat!(
-        "Content-Security-Policy: default-src 'self'; img-src 'self' blob:; object-src 'none'; ",
-        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'\r\n",
-        "X-Content-Type-Options: nosniff\r\n",
-        "X-Frame-Options: DENY\r\n",
-        "Referrer-Policy: same-origin\r\n",
+        "content-security-policy: default-src 'self'; object-src 'none'; base-uri 'none'; ",
+        "form-action 'self'; frame-ancestors 'none'\r\n",
+        "x-content-type-options: nosniff\r\n",
+        "x-frame-options: DENY\r\n",
+        "referrer-policy: same-origin\r\n",
     ));
     if settings.http.behind_tls {
-        headers.push_str("Strict-Transport-Security: max-age=31536000; includeSubDomains\r\n");
+        headers.push_str("strict-transport-security: max-age=31536000\r\n");
     }
     headers.into_bytes()
 }

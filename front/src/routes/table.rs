@@ -1,12 +1,11 @@
 //! The routing table: every method and path, what body it takes and what answers it.
 
+use super::limits::{FORM_MAX, IGNORED_BODY_MAX, MULTIPART_MAX, PICTURE_MAX};
 use super::problem::{self, Problem};
 use super::query;
-use crate::http::{Framing, Head, Method, Response};
-use crate::limits::{FORM_MAX, IGNORED_BODY_MAX, MULTIPART_MAX, PICTURE_MAX};
+use crate::http::{Framing, Head, Method, Response, text};
 use matchit::Router;
 use souk_proto::Code;
-use std::borrow::Cow;
 use std::sync::LazyLock;
 
 /// What answers a route. The names are those of the handlers.
@@ -186,9 +185,9 @@ pub fn find(head: &Head) -> Result<Found, Response> {
     };
     let parameter = match place.params.iter().next() {
         None => String::new(),
-        Some((_, raw)) => match query::decode_segment(raw) {
-            Some(decoded) => decoded,
-            None => return Err(bad_path()),
+        Some((_, raw)) => match text::segment(raw) {
+            Ok(decoded) => decoded.into_owned(),
+            Err(refusal) => return Err(problem::answer(&Problem::from(&refusal), None)),
         },
     };
     let method = if head.method == Method::Head { Method::Get } else { head.method };
@@ -196,9 +195,8 @@ pub fn find(head: &Head) -> Result<Found, Response> {
         return Ok(options(&place.value.allow, parameter));
     }
     let Some(route) = place.value.routes.iter().find(|route| route.method == method) else {
-        let mut answer = problem::answer(&Problem::from(Code::MethodNotAllowed), None);
-        answer.headers.push("Allow", Cow::Borrowed(place.value.allow.as_str()));
-        return Err(answer);
+        let answer = problem::answer(&Problem::from(Code::MethodNotAllowed), None);
+        return Err(answer.header("allow", &place.value.allow));
     };
     let (media, body_limit) = body(route.body, head)?;
     Ok(Found {
@@ -222,15 +220,9 @@ fn options(allow: &'static str, parameter: String) -> Found {
     }
 }
 
-fn bad_path() -> Response {
-    let detail = "The path is not valid: % must start a two-digit hex code of UTF-8 text.";
-    problem::answer(&Problem { detail, ..Problem::from(Code::BadRequest) }, None)
-}
-
 /// Which body comes and how long it may be.
 fn body(policy: Body, head: &Head) -> Result<(Media, u64), Response> {
-    let comes = !matches!(head.framing, Framing::None | Framing::Length(0));
-    let media = if comes { media(policy, head) } else { Some(Media::None) };
+    let media = if head.framing.is_empty() { Some(Media::None) } else { media(policy, head) };
     let Some(media) = media else {
         return Err(problem::answer(&unsupported(policy), None));
     };
@@ -255,7 +247,7 @@ fn media(policy: Body, head: &Head) -> Option<Media> {
     if policy == Body::Ignored {
         return Some(Media::None);
     }
-    let Some(value) = head.header("content-type") else {
+    let Some(value) = head.header_str("content-type") else {
         // A picture is recognised by its content; text without a type could be anything.
         return (policy == Body::Picture).then_some(Media::Picture);
     };
@@ -290,8 +282,162 @@ fn unsupported(policy: Body) -> Problem<'static> {
         Body::FormOrPicture => {
             "Send application/json, application/x-www-form-urlencoded or multipart/form-data."
         }
-        Body::Picture => "Send the picture as image/* or as the field picture of a \
-                          multipart/form-data body.",
+        Body::Picture => {
+            "Send the picture as image/* or as the field picture of a \
+                          multipart/form-data body."
+        }
     };
     Problem { detail, ..Problem::from(Code::UnsupportedMediaType) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Action, Media, ROUTES, find};
+    use crate::http::{Head, Response, head};
+
+    fn request(line: &str, fields: &str) -> Head {
+        let text = format!("{line} HTTP/1.1\r\nhost: a\r\n{fields}\r\n");
+        head::parse(text.as_bytes()).expect("valid").expect("whole").0
+    }
+
+    fn refused(line: &str, fields: &str) -> Response {
+        match find(&request(line, fields)) {
+            Ok(found) => panic!("{line} leads to {:?}", found.action),
+            Err(response) => response,
+        }
+    }
+
+    #[test]
+    fn every_route_is_found_by_its_method_and_path() {
+        for route in ROUTES {
+            let path = route.path.replace("{id}", "1").replace("{*name}", "a.js");
+            let path = path.replace("{username}", "a").replace("{hash}", "0");
+            let found = find(&request(&format!("{} {path}", route.method.name()), ""));
+            assert_eq!(found.ok().map(|found| found.action), Some(route.action), "{path}");
+        }
+    }
+
+    #[test]
+    fn head_goes_where_get_is_and_options_everywhere() {
+        let action = |line| find(&request(line, "")).ok().map(|found| found.action);
+        assert_eq!(action("HEAD /api/v1/me"), Some(Action::GetMe));
+        assert_eq!(action("OPTIONS /api/v1/me"), Some(Action::Options));
+        assert_eq!(action("OPTIONS *"), Some(Action::Options));
+        assert_eq!(refused("HEAD /api/v1/login", "").status, 405);
+        assert_eq!(refused("OPTIONS /nowhere", "").status, 404);
+    }
+
+    #[test]
+    fn an_unknown_path_is_404_and_a_wrong_method_405_with_what_is_allowed() {
+        for path in ["/nowhere", "/api/v1/me/", "/API/v1/me", "//", "/api/v1/users/1/2", "/assets/"]
+        {
+            assert_eq!(refused(&format!("GET {path}"), "").status, 404, "{path}");
+        }
+        let allowed = |line| {
+            let response = refused(line, "");
+            assert_eq!(response.status, 405, "{line}");
+            response.headers.get("allow").expect("allow").to_owned()
+        };
+        assert_eq!(allowed("POST /api/v1/me"), "GET, HEAD, PATCH, DELETE, OPTIONS");
+        assert_eq!(allowed("GET /api/v1/login"), "POST, OPTIONS");
+        assert_eq!(allowed("DELETE /login"), "GET, HEAD, POST, OPTIONS");
+        assert_eq!(allowed("PUT /api/v1/users/search"), "GET, HEAD, OPTIONS");
+    }
+
+    #[test]
+    fn parameters_are_decoded_and_bad_escapes_refused() {
+        let parameter = |path: &str| {
+            find(&request(&format!("GET {path}"), "")).ok().map(|found| found.parameter)
+        };
+        assert_eq!(parameter("/api/v1/users/by-name/a%2Fb").as_deref(), Some("a/b"));
+        assert_eq!(parameter("/api/v1/users/by-name/%C3%B6").as_deref(), Some("ö"));
+        assert_eq!(parameter("/api/v1/%75sers/7").as_deref(), Some("7"));
+        assert_eq!(parameter("/assets/souk.css").as_deref(), Some("souk.css"));
+        for bad in ["%", "%zz", "%ff", "a%0ab"] {
+            let line = format!("GET /api/v1/users/by-name/{bad}");
+            // Some of these are refused by the parser already.
+            let text = format!("{line} HTTP/1.1\r\nhost: a\r\n\r\n");
+            if let Ok(Some((head, _))) = head::parse(text.as_bytes()) {
+                assert_eq!(find(&head).err().map(|response| response.status), Some(400), "{bad}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_body_too_long_is_refused_by_its_declared_length() {
+        let status = |line: &str, kind: &str, length: u64| {
+            let fields = format!("content-type: {kind}\r\ncontent-length: {length}\r\n");
+            match find(&request(line, &fields)) {
+                Ok(found) => {
+                    assert!(found.body_limit >= length);
+                    200
+                }
+                Err(response) => response.status,
+            }
+        };
+        let mib5 = 5 * 1024 * 1024;
+        #[rustfmt::skip]
+        let table: &[(&str, &str, u64, u16)] = &[
+            ("POST /api/v1/users", "application/json", 16 * 1024, 200),
+            ("POST /api/v1/users", "application/json", 16 * 1024 + 1, 413),
+            ("POST /api/v1/users", "application/json", u64::MAX, 413),
+            ("POST /login", "application/x-www-form-urlencoded", 16 * 1024 + 1, 413),
+            ("PUT /api/v1/me/picture", "image/png", mib5, 200),
+            ("PUT /api/v1/me/picture", "image/png", mib5 + 1, 413),
+            ("PUT /api/v1/me/picture", "multipart/form-data; boundary=x", mib5 + 1, 200),
+            ("PUT /api/v1/me/picture", "multipart/form-data; boundary=x", mib5 + 65_537, 413),
+            ("POST /update", "multipart/form-data; boundary=x", mib5, 200),
+            ("GET /health", "text/plain", 4096, 200),
+            ("GET /health", "text/plain", 4097, 413),
+        ];
+        for (line, kind, length, expected) in table {
+            assert_eq!(status(line, kind, *length), *expected, "{line} {kind} {length}");
+        }
+    }
+
+    #[test]
+    fn a_body_of_the_wrong_type_is_415() {
+        let media = |line: &str, kind: &str| {
+            let kind =
+                if kind.is_empty() { String::new() } else { format!("content-type: {kind}\r\n") };
+            let fields = format!("{kind}content-length: 2\r\n");
+            find(&request(line, &fields)).map(|found| found.media).map_err(|no| no.status)
+        };
+        let (json, form) = ("application/json", "application/x-www-form-urlencoded");
+        let (parts, me) = ("multipart/form-data; boundary=x", "PATCH /api/v1/me");
+        let picture = "PUT /api/v1/me/picture";
+        #[rustfmt::skip]
+        let table: &[(&str, &str, Result<Media, u16>)] = &[
+            (me, json, Ok(Media::Json)),
+            (me, "Application/JSON; charset=\"UTF-8\"", Ok(Media::Json)),
+            (me, "application/json;charset=utf-8", Ok(Media::Json)),
+            (me, "application/json; charset=latin1", Err(415)),
+            (me, "application/jsonx", Err(415)),
+            (me, "text/json", Err(415)),
+            (me, "nonsense", Err(415)),
+            (me, form, Err(415)),
+            (me, "", Err(415)),
+            ("POST /login", json, Ok(Media::Json)),
+            ("POST /login", form, Ok(Media::Form)),
+            ("POST /login", parts, Err(415)),
+            ("POST /profile", json, Ok(Media::Json)),
+            ("POST /profile", form, Ok(Media::Form)),
+            ("POST /profile", parts, Ok(Media::Multipart)),
+            ("POST /profile", "image/png", Err(415)),
+            (picture, "image/png", Ok(Media::Picture)),
+            (picture, "application/octet-stream", Ok(Media::Picture)),
+            (picture, "", Ok(Media::Picture)),
+            (picture, parts, Ok(Media::Multipart)),
+            (picture, json, Err(415)),
+            ("POST /api/v1/logout", "text/plain", Ok(Media::None)),
+        ];
+        for (line, kind, expected) in table {
+            assert_eq!(media(line, kind), *expected, "{line} {kind}");
+        }
+        let found = find(&request(
+            "POST /update",
+            &format!("content-type: {parts}\r\ncontent-length: 9\r\n"),
+        ));
+        assert!(found.is_ok_and(|found| found.streams_body));
+    }
 }

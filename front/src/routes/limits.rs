@@ -1,0 +1,42 @@
+//! Every bound of the routes, with its reason. Sizes are in bytes.
+
+use std::time::Duration;
+
+/// Longest JSON or form body. The longest sensible one (a user with every field at its limit, each
+/// character escaped) is about 2 KiB.
+pub const FORM_MAX: u64 = 16 * 1024;
+
+/// Longest body where none is needed: read and dropped, so that careless clients are served.
+pub const IGNORED_BODY_MAX: u64 = 4 * 1024;
+
+/// Longest picture, as the daemon takes it.
+pub const PICTURE_MAX: u64 = 5 * 1024 * 1024;
+
+/// Bytes of a multipart form that are not the picture: boundaries, part heads, the hidden fields.
+pub const MULTIPART_EXTRA_MAX: u64 = 64 * 1024;
+
+/// Longest multipart form.
+pub const MULTIPART_MAX: u64 = PICTURE_MAX + MULTIPART_EXTRA_MAX;
+
+/// Longest value of a text field beside the picture in a multipart form; longer ones are skipped.
+pub const MULTIPART_TURNS_MAX: u32 = 64;
+
+/// Fields of one JSON object or form. No route takes more than five.
+pub const FIELDS_MAX: usize = 32;
+
+/// Bytes of a User-Agent that go over the link: enough to tell devices apart.
+pub const AGENT_MAX: usize = 256;
+
+/// Addresses of an X-Forwarded-For chain that are looked at. Longer chains are not honest.
+pub const FORWARDED_MAX: usize = 32;
+
+/// Users on one page of a search, at most and unless asked for.
+pub const PAGE_MAX: u32 = 100;
+/// See [`PAGE_MAX`].
+pub const PAGE_DEFAULT: u32 = 20;
+
+/// Time for a picture to go up: a phone on a slow line sends 5 MiB at about 1 Mbit/s in 42 s.
+pub const UPLOAD_DEADLINE: Duration = Duration::from_secs(60);
+
+/// How long a browser keeps the device cookie; browsers cut longer times to 400 days.
+pub const DEVICE_COOKIE_AGE: Duration = Duration::from_secs(400 * 24 * 3600);

@@ -1,2 +1,69 @@
-//! `souk`: the operator's command.
-fn main() {}
+//! `souk`: the operator's command. It runs a whole Souk on one machine, prepares databases, fills
+//! them with demo users and says what a machine lacks.
+
+mod database;
+mod doctor;
+mod limits;
+mod migrate;
+mod seed;
+mod up;
+mod version;
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "souk", version, about = "Runs and looks after Souk.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run everything on this machine: private MariaDB and Redis, soukd, souk-front
+    Up(up::UpArgs),
+    /// Bring the database schema up to date
+    Migrate(migrate::MigrateArgs),
+    /// Make demo users user1…userN, all with the password "password"
+    Seed(seed::SeedArgs),
+    /// Say what this machine lacks and how to fix it
+    Doctor(doctor::DoctorArgs),
+    /// Show the versions of all programs
+    Version,
+}
+
+/// Why a command failed: a text for people that says what is wrong, why, and how to fix it.
+#[derive(Debug)]
+struct Failed(String);
+
+impl<E: Display> From<E> for Failed {
+    fn from(error: E) -> Failed {
+        Failed(error.to_string())
+    }
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Up(args) => up::run(&args),
+        Command::Migrate(args) => migrate::run(&args),
+        Command::Seed(args) => seed::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Version => version::run(),
+    };
+    match done {
+        Ok(code) => code,
+        Err(Failed(why)) => {
+            eprintln!("souk: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// An async loop for the commands that talk to a database.
+fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failed> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(work))
+}

@@ -20,6 +20,8 @@ pub struct ProgramSpec {
     pub args: Vec<OsString>,
     /// Additions to our environment.
     pub environment: Vec<(String, String)>,
+    /// Whether our own `SOUK_…` variables, which are settings, reach it.
+    pub inherit_settings: bool,
     /// How the ready line begins; the word after it is the address.
     pub ready: String,
     /// Gets its log lines and its end.
@@ -36,6 +38,7 @@ impl ProgramSpec {
             program,
             args: Vec::new(),
             environment: Vec::new(),
+            inherit_settings: true,
             watch: Arc::new(Quiet),
         }
     }
@@ -63,6 +66,12 @@ impl Program {
     /// Starts it and waits for its ready line.
     pub fn start(spec: &ProgramSpec) -> Result<Program, StackError> {
         let mut command = Command::new(&spec.program);
+        if !spec.inherit_settings {
+            let ours = std::env::vars_os().map(|(name, _)| name);
+            for name in ours.filter(|name| name.as_encoded_bytes().starts_with(b"SOUK_")) {
+                command.env_remove(name);
+            }
+        }
         command.args(&spec.args).envs(spec.environment.iter().map(|(k, v)| (k, v)));
         let child = Child::spawn(&spec.label, command, Some(&spec.ready), &spec.watch)?;
         let line = child.ready(limits::PROGRAM_READY_WITHIN)?;

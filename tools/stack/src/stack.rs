@@ -314,6 +314,8 @@ impl Stack {
     }
 
     fn start_program(&self, mut spec: ProgramSpec) -> Result<Program, StackError> {
+        // A test means what it says, whatever the settings of who runs it.
+        spec.inherit_settings = false;
         if let Some(watch) = &self.builder.watch {
             spec.watch = watch.clone();
         }

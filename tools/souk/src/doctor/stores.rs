@@ -1,0 +1,110 @@
+//! The server programs, whether the stores answer, and the schema.
+
+use std::io::{Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
+
+use souk_db::migrate::{SchemaState, check};
+use souk_stack::find_program;
+
+use super::{DoctorArgs, Finding};
+use crate::database::{daemon_file, stores_of};
+use crate::up::runs_in;
+use crate::{Failed, block_on, limits};
+
+/// Everything about the stores.
+pub fn look(args: &DoctorArgs) -> Result<Vec<Finding>, Failed> {
+    let mut findings = vec![
+        program("mariadbd", "mariadb-server", args.mysql.is_some()),
+        program("mariadb-install-db", "mariadb-server", args.mysql.is_some()),
+        program("redis-server", "redis-server", args.redis.is_some()),
+    ];
+    let private = runs_in(&args.dir).and_then(|_| stores_of(&daemon_file(&args.dir)).ok());
+    let mysql = args.mysql.clone().or_else(|| private.as_ref().map(|p| p.mysql.clone()));
+    let redis = args.redis.clone().or_else(|| private.as_ref().map(|p| p.redis.clone()));
+    let idle = "none is running: `souk up` starts it";
+    findings.push(match mysql {
+        Some(url) => schema(&url)?,
+        None => Finding::ok("database", idle),
+    });
+    findings.push(match redis {
+        Some(url) => reach_redis(&url),
+        None => Finding::ok("Redis", idle),
+    });
+    Ok(findings)
+}
+
+fn program(name: &str, package: &str, spare: bool) -> Finding {
+    let fix = format!("apt-get install {package}");
+    match find_program(name) {
+        Some(path) => {
+            // The installer of MariaDB's tables has no version of its own.
+            let found = if name == "mariadb-install-db" { None } else { version_line(&path) };
+            Finding::ok(name, found.unwrap_or_else(|| path.display().to_string()))
+        }
+        None if spare => Finding::ok(name, "not installed, and not needed: a URL is given"),
+        None => Finding::fail(name, "not installed", &fix),
+    }
+}
+
+fn version_line(path: &std::path::Path) -> Option<String> {
+    let output = Command::new(path).arg("--version").stdin(Stdio::null()).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines().next().map(|line| line.trim().to_owned())
+}
+
+fn schema(url: &str) -> Result<Finding, Failed> {
+    let state = block_on(async { tokio::time::timeout(limits::REACH_WITHIN, check(url)).await })?;
+    let subject = "database";
+    let fix = "start it, and check the URL";
+    Ok(match state {
+        Err(_) => {
+            let found = format!("no answer within {:?}", limits::REACH_WITHIN);
+            Finding::fail(subject, found, fix)
+        }
+        Ok(Err(error)) => Finding::fail(subject, error.to_string(), fix),
+        Ok(Ok(SchemaState::Current)) => Finding::ok(subject, "answers; the schema is current"),
+        Ok(Ok(SchemaState::Missing)) => {
+            Finding::fail(subject, "answers; it has no tables yet", "souk migrate")
+        }
+        Ok(Ok(SchemaState::Older { have, want })) => {
+            let found = format!("answers; schema version {have}, needed is {want}");
+            Finding::fail(subject, found, "souk migrate")
+        }
+        Ok(Ok(SchemaState::Newer { have, want })) => {
+            let found = format!("answers; schema version {have}, this build knows {want}");
+            Finding::fail(subject, found, "run the build that made it, or a newer one")
+        }
+    })
+}
+
+fn reach_redis(url: &str) -> Finding {
+    match ping(url) {
+        Ok(answer) if answer.starts_with("+PONG") => Finding::ok("Redis", "answers"),
+        Ok(answer) => Finding::fail("Redis", answer, "check the URL and the server's log"),
+        Err(error) => Finding::fail("Redis", error.to_string(), "start it, and check the URL"),
+    }
+}
+
+fn ping(url: &str) -> std::io::Result<String> {
+    let within = Some(limits::REACH_WITHIN);
+    if let Some(path) = url.strip_prefix("unix://") {
+        let stream = UnixStream::connect(path)?;
+        stream.set_read_timeout(within)?;
+        return ask(stream);
+    }
+    let address = url.strip_prefix("redis://").unwrap_or(url).trim_end_matches('/');
+    let address = address.to_socket_addrs()?.next();
+    let address = address.ok_or_else(|| std::io::Error::other("the host has no address"))?;
+    let stream = TcpStream::connect_timeout(&address, limits::REACH_WITHIN)?;
+    stream.set_read_timeout(within)?;
+    ask(stream)
+}
+
+fn ask(mut stream: impl Read + Write) -> std::io::Result<String> {
+    stream.write_all(b"PING\r\n")?;
+    let mut answer = [0u8; 128];
+    let length = stream.read(&mut answer)?;
+    Ok(String::from_utf8_lossy(&answer[..length]).trim().to_owned())
+}

@@ -83,7 +83,7 @@ fn capabilities(home: &PrivateDir, scripts: Scripts) -> Capabilities {
         "args": [
             "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
             "--disable-background-networking", "--disable-component-update", "--disable-sync",
-            "--disable-dev-shm-usage", "--window-size=1280,900", "--lang=en-GB",
+            "--disable-dev-shm-usage", "--window-size=1280,1040", "--lang=en-GB",
             // A pipe, so that the browser ends when its driver does, however that ends.
             "--remote-debugging-pipe", profile,
         ],

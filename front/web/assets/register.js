@@ -2,7 +2,8 @@
 
 import { ask, Problem } from "./api.js";
 import {
-  checkNewPassword, checkNickname, checkUsername, leaveFor, member, onSubmit, wireReveals,
+  checkNewPassword, checkNickname, checkUsername, leaveFor, member, onSubmit, showReturned,
+  wireReveals,
 } from "./page.js";
 
 const form = document.getElementById("register");
@@ -33,3 +34,4 @@ onSubmit(form, "Creating your account…", check, async (values) => {
   leaveFor("/profile", `Welcome to the Souk, ${user.nickname}.`);
 });
 wireReveals();
+showReturned([form]);

@@ -38,7 +38,7 @@ export function wireSessions(signedIn) {
 
   function show(items) {
     const ordered = [...items].sort((a, b) =>
-      Number(b.current) - Number(a.current) || b.last_seen.localeCompare(a.last_seen));
+      Number(b.current) - Number(a.current) || b.last_seen_at.localeCompare(a.last_seen_at));
     list.replaceChildren(...ordered.map((session) => row(session, revoke)));
     const strangers = items.filter((session) => !session.current).length;
     empty.hidden = strangers > 0;
@@ -82,7 +82,7 @@ function element(name, properties = {}, ...children) {
 function row(session, revoke) {
   const name = deviceName(session.device);
   const seen = element("time");
-  showTime(seen, session.last_seen, "ago");
+  showTime(seen, session.last_seen_at, "ago");
   const since = element("time");
   showTime(since, session.created_at, "day");
   const what = element("div", {},

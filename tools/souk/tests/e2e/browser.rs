@@ -65,12 +65,15 @@ fn a_shopper_changes_the_password_and_deletes_the_account_in_a_browser() {
 }
 
 #[test]
-fn log_in_and_edit_work_in_a_browser_without_scripts() {
+fn a_shopper_registers_logs_in_and_edits_in_a_browser_without_scripts() {
     let stack = Stack::builder().start().expect("the stack starts");
     let api = Api::new(&stack.http());
-    api.register("leyla", PASSWORD);
     walk(&stack.http(), Scripts::Blocked, async |window| {
-        window.open("/login").await;
+        window.open("/register").await;
+        window.fill("#username", "leyla").await;
+        window.fill("#password", PASSWORD).await;
+        window.press("#register [type=submit]").await;
+        window.find(Css("#login")).await;
         window.fill("#username", "leyla").await;
         window.fill("#password", PASSWORD).await;
         window.press("#login [type=submit]").await;

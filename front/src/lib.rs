@@ -2,8 +2,12 @@
 
 pub mod app;
 pub mod config;
+pub mod connection;
 pub mod driver;
 pub mod http;
 pub mod limits;
+pub mod listener;
 pub mod routes;
+pub mod server;
+pub mod sweeper;
 pub mod upstream;

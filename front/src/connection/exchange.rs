@@ -1,0 +1,499 @@
+//! One connection's requests and answers, without its socket: bytes come in, handlers run, answers
+//! come out in the order of the requests.
+//!
+//! The input buffer is lent to the ring for a read only when nothing in it can be used yet; so
+//! what is parsed never moves, and a client that sends faster than it is served waits.
+
+use super::Thread;
+use super::body::{self, BodySender};
+use crate::http::head::{self, Method, Version};
+use crate::http::{Body, BodyDecoder, BodySource, Encoding, Head, Refusal, Response, response};
+use crate::limits::{BODY_FIRST, LINGER_BYTES, PIPELINE_MAX, READ_FIRST, READ_MAX, WRITE_HIGH};
+use crate::routes::{self, Found, Request, RequestBody};
+use crate::sweeper::{Phase, Watched};
+use souk_proto::{Code, Failure};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+type Handler = Pin<Box<dyn Future<Output = Response>>>;
+type Chunk = (Option<Result<Vec<u8>, Failure>>, Box<dyn BodySource>);
+
+/// The state of one connection.
+pub struct Exchange {
+    thread: Rc<Thread>,
+    watch: Rc<Watched>,
+    peer: IpAddr,
+    /// What was read; before `start` it is used.
+    input: Vec<u8>,
+    start: usize,
+    reading: Reading,
+    /// Whether reading waits for a slot or for a handler to take a piece of its body.
+    blocked: bool,
+    /// The answers owed, oldest first.
+    slots: VecDeque<Slot>,
+    /// Encoded answers that no write has taken yet.
+    output: Vec<u8>,
+    /// Whether a write is in flight.
+    writing: bool,
+    /// Bytes that may still be read and dropped.
+    linger: u64,
+    /// Nothing more can be sent, or the client is gone.
+    broken: bool,
+    /// Whether something changed that an earlier step of this turn has to look at.
+    again: bool,
+}
+
+/// What the next bytes of input are.
+enum Reading {
+    Head,
+    Gathered(Box<Gathering>),
+    Streamed(Box<Streaming>),
+    /// Nothing: this connection takes no more requests.
+    Over,
+}
+
+struct Gathering {
+    decoder: BodyDecoder,
+    head: Head,
+    found: Found,
+    bytes: Vec<u8>,
+}
+
+struct Streaming {
+    decoder: BodyDecoder,
+    sender: BodySender,
+    persistent: bool,
+}
+
+/// One answer owed.
+struct Slot {
+    work: Work,
+    persistent: bool,
+    head_only: bool,
+    version: Version,
+}
+
+enum Work {
+    /// The interim answer that lets the client send its body.
+    Continue,
+    Running(Handler),
+    Ready(Response),
+    /// The head is encoded; this many bytes of the body are missing.
+    Sending(u64, Pin<Box<dyn Future<Output = Chunk>>>),
+}
+
+impl Exchange {
+    /// A connection that has sent nothing yet.
+    pub fn new(thread: Rc<Thread>, watch: Rc<Watched>, peer: IpAddr) -> Exchange {
+        Exchange {
+            thread,
+            watch,
+            peer,
+            input: Vec::new(),
+            start: 0,
+            reading: Reading::Head,
+            blocked: false,
+            slots: VecDeque::new(),
+            output: Vec::new(),
+            writing: false,
+            linger: 0,
+            broken: false,
+            again: false,
+        }
+    }
+
+    /// The buffer for the next read, or nothing while there is input that cannot be used yet.
+    /// Read behind its length.
+    pub fn lend(&mut self) -> Option<Vec<u8>> {
+        if self.blocked || self.broken || self.is_over() {
+            return None;
+        }
+        let unread = self.input.len() - self.start;
+        let wanted = match self.reading {
+            Reading::Head if unread == 0 => READ_FIRST,
+            Reading::Head => (unread * 2).clamp(READ_FIRST, READ_MAX),
+            Reading::Over => READ_FIRST,
+            Reading::Gathered(_) | Reading::Streamed(_) => READ_MAX,
+        };
+        let capacity = self.input.capacity();
+        let mut buffer = std::mem::take(&mut self.input);
+        if capacity < wanted || unread == 0 && capacity > wanted {
+            let mut fresh = Vec::with_capacity(wanted);
+            fresh.extend_from_slice(&buffer[self.start..]);
+            buffer = fresh;
+        } else if self.start > 0 {
+            buffer.drain(..self.start);
+        }
+        self.start = 0;
+        Some(buffer)
+    }
+
+    /// Takes the lent buffer back, longer by what was read, and uses what can be used.
+    pub fn restore(&mut self, buffer: Vec<u8>) {
+        self.input = buffer;
+        if matches!(self.reading, Reading::Gathered(_) | Reading::Streamed(_)) {
+            self.watch.expect_anew(Phase::Body);
+        }
+        self.advance();
+    }
+
+    /// The client sends no more (or was too slow, and reading was ended).
+    pub fn ended(&mut self, buffer: Vec<u8>) {
+        self.input = buffer;
+        let late = self.watch.is_late();
+        match std::mem::replace(&mut self.reading, Reading::Over) {
+            Reading::Head if self.start < self.input.len() && late => {
+                self.refuse(&Refusal::new(Code::RequestTimeout, "The head did not come in time."));
+            }
+            Reading::Head | Reading::Over => {}
+            Reading::Gathered(_) => self.refuse(&cut_short(late)),
+            Reading::Streamed(streaming) => {
+                streaming.sender.end(Err(cut_short(late).into()));
+                self.last_answer();
+            }
+        }
+        self.linger = 0;
+    }
+
+    /// The connection is lost: nothing that was asked on it is wanted any more.
+    pub fn lost(&mut self) {
+        self.broken = true;
+        self.reading = Reading::Over;
+        self.slots.clear();
+        self.output.clear();
+    }
+
+    /// Whether there is nothing left to do but to close.
+    pub fn is_over(&self) -> bool {
+        let answered = self.slots.is_empty() && self.output.is_empty() && !self.writing;
+        self.broken || matches!(self.reading, Reading::Over) && answered && self.linger == 0
+    }
+
+    /// Whether the last answer is out and the client may still be sending.
+    pub fn lingers(&self) -> bool {
+        let answered = self.slots.is_empty() && self.output.is_empty() && !self.writing;
+        !self.broken && matches!(self.reading, Reading::Over) && answered && self.linger > 0
+    }
+
+    /// Uses the input as far as possible.
+    pub fn advance(&mut self) {
+        self.blocked = false;
+        loop {
+            let goes_on = match &self.reading {
+                Reading::Head => self.next_head(),
+                Reading::Gathered(_) => self.gather(),
+                Reading::Streamed(_) => self.stream(),
+                Reading::Over => {
+                    let dropped = (self.input.len() - self.start) as u64;
+                    self.linger = self.linger.saturating_sub(dropped);
+                    self.start = self.input.len();
+                    false
+                }
+            };
+            if !goes_on {
+                break;
+            }
+        }
+        self.note_wait();
+    }
+
+    /// Tells the sweeper what the client owes now.
+    fn note_wait(&self) {
+        let rest = self.start < self.input.len();
+        match &self.reading {
+            _ if self.blocked => self.watch.expect(Phase::Working),
+            Reading::Head if rest => self.watch.expect(Phase::Head),
+            Reading::Head if self.slots.is_empty() && !self.writing && self.output.is_empty() => {
+                self.watch.expect(Phase::Idle);
+            }
+            Reading::Gathered(_) | Reading::Streamed(_) => self.watch.expect(Phase::Body),
+            Reading::Over if self.lingers() => self.watch.expect(Phase::Linger),
+            Reading::Head | Reading::Over => self.watch.expect(Phase::Working),
+        }
+    }
+
+    /// Reads the next request head. False if it is not all there, or has to wait.
+    fn next_head(&mut self) -> bool {
+        if self.start == self.input.len() {
+            return false;
+        }
+        if self.slots.len() >= PIPELINE_MAX {
+            self.blocked = true;
+            return false;
+        }
+        match head::parse(&self.input[self.start..]) {
+            Ok(None) => false,
+            Ok(Some((head, used))) => {
+                self.start += used;
+                self.request(head);
+                true
+            }
+            Err(refusal) => {
+                self.refuse(&refusal);
+                false
+            }
+        }
+    }
+
+    fn request(&mut self, head: Head) {
+        let found = match routes::find(&head) {
+            Ok(found) => found,
+            Err(response) => {
+                // The body of a request without a route is not read, so nothing can follow it.
+                let persistent = head.persistent && head.framing.is_empty();
+                self.answer(&head, persistent, Work::Ready(response));
+                if !persistent {
+                    self.reading = Reading::Over;
+                    self.linger = if head.framing.is_empty() { 0 } else { LINGER_BYTES };
+                }
+                return;
+            }
+        };
+        if head.framing.is_empty() {
+            self.handle(head, found, RequestBody::Empty);
+            return;
+        }
+        if head.expect_continue {
+            self.answer(&head, true, Work::Continue);
+        }
+        let decoder = BodyDecoder::new(head.framing, found.body_limit);
+        if found.streams_body {
+            let (sender, reader) = body::pipe();
+            let persistent = head.persistent;
+            self.handle(head, found, RequestBody::Stream(Box::new(reader)));
+            self.reading = Reading::Streamed(Box::new(Streaming { decoder, sender, persistent }));
+        } else {
+            let bytes = Vec::new();
+            let gathering = Gathering { decoder, head, found, bytes };
+            self.reading = Reading::Gathered(Box::new(gathering));
+        }
+    }
+
+    /// Starts the handler of a request whose body is there, or streams.
+    fn handle(&mut self, head: Head, found: Found, body: RequestBody) {
+        let persistent = head.persistent;
+        let (head_only, version) = (head.method == Method::Head, head.version);
+        let request = Request { head, body, peer: self.peer, trace: self.thread.trace() };
+        let handler = Box::pin(routes::handle(self.thread.app.clone(), found, request));
+        self.slots.push_back(Slot { work: Work::Running(handler), persistent, head_only, version });
+        self.reading = if persistent { Reading::Head } else { Reading::Over };
+    }
+
+    fn answer(&mut self, head: &Head, persistent: bool, work: Work) {
+        let head_only = head.method == Method::Head;
+        self.slots.push_back(Slot { work, persistent, head_only, version: head.version });
+    }
+
+    /// Answers what is not a request, and takes no more of them.
+    fn refuse(&mut self, refusal: &Refusal) {
+        let work = Work::Ready(routes::refuse(refusal));
+        let version = Version::Http11;
+        self.slots.push_back(Slot { work, persistent: false, head_only: false, version });
+        self.reading = Reading::Over;
+        self.linger = LINGER_BYTES;
+    }
+
+    /// The youngest request is the last of this connection.
+    fn last_answer(&mut self) {
+        self.reading = Reading::Over;
+        self.linger = LINGER_BYTES;
+        if let Some(slot) = self.slots.back_mut() {
+            slot.persistent = false;
+        }
+    }
+
+    /// Adds to a body that is handed over whole. False if more must come.
+    fn gather(&mut self) -> bool {
+        let Reading::Gathered(gathering) = &mut self.reading else { return false };
+        loop {
+            let input = &self.input[self.start..];
+            let progress = match gathering.decoder.decode(input) {
+                Ok(progress) => progress,
+                Err(refusal) => {
+                    self.refuse(&refusal);
+                    return false;
+                }
+            };
+            let data = &input[progress.data];
+            if gathering.bytes.capacity() == 0 && !data.is_empty() {
+                gathering.bytes.reserve(expected(&gathering.head).max(data.len()));
+            }
+            gathering.bytes.extend_from_slice(data);
+            self.start += progress.used;
+            if progress.done {
+                break;
+            }
+            if self.start == self.input.len() {
+                return false;
+            }
+        }
+        if let Reading::Gathered(whole) = std::mem::replace(&mut self.reading, Reading::Over) {
+            self.handle(whole.head, whole.found, RequestBody::Full(whole.bytes));
+        }
+        true
+    }
+
+    /// Hands on the next piece of a body. False if more must come, or the handler must take it
+    /// first.
+    fn stream(&mut self) -> bool {
+        let Reading::Streamed(streaming) = &mut self.reading else { return false };
+        if streaming.sender.is_unwanted() {
+            self.last_answer();
+            return true;
+        }
+        if !streaming.sender.has_room() {
+            self.blocked = true;
+            return false;
+        }
+        let input = &self.input[self.start..];
+        let progress = match streaming.decoder.decode(input) {
+            Ok(progress) => progress,
+            Err(refusal) => {
+                streaming.sender.end(Err(refusal.into()));
+                self.last_answer();
+                return false;
+            }
+        };
+        if !progress.data.is_empty() {
+            streaming.sender.send(input[progress.data].to_vec());
+        }
+        self.start += progress.used;
+        if progress.done {
+            streaming.sender.end(Ok(()));
+            let persistent = streaming.persistent;
+            self.reading = if persistent { Reading::Head } else { Reading::Over };
+            return persistent;
+        }
+        self.start < self.input.len()
+    }
+
+    /// Lets the handlers run and encodes what is ready.
+    pub fn work(&mut self, cx: &mut Context<'_>) {
+        for slot in &mut self.slots {
+            if let Work::Running(handler) = &mut slot.work
+                && let Poll::Ready(response) = handler.as_mut().poll(cx)
+            {
+                slot.work = Work::Ready(response);
+            }
+        }
+        let unwanted =
+            matches!(&self.reading, Reading::Streamed(body) if body.sender.is_unwanted());
+        if unwanted {
+            self.last_answer();
+        }
+        let owed = self.slots.len();
+        self.encode(cx);
+        if self.blocked || unwanted {
+            self.advance();
+            self.again = !self.blocked;
+        } else if self.slots.len() != owed {
+            self.note_wait();
+        }
+    }
+
+    /// Whether the turn has to be gone through once more; asking resets it.
+    pub fn again(&mut self) -> bool {
+        std::mem::take(&mut self.again)
+    }
+
+    /// Encodes the answers at the front, as far as they are ready and there is room.
+    fn encode(&mut self, cx: &mut Context<'_>) {
+        while self.output.len() < WRITE_HIGH {
+            let last = self.slots.len() == 1 && matches!(self.reading, Reading::Head);
+            let Some(slot) = self.slots.front_mut() else { return };
+            if self.output.capacity() == 0 && !matches!(slot.work, Work::Running(_)) {
+                self.output = self.thread.buffer();
+            }
+            match &mut slot.work {
+                Work::Running(_) => return,
+                Work::Continue => self.output.extend_from_slice(response::CONTINUE),
+                Work::Ready(response) => {
+                    if last && self.start == self.input.len() && self.thread.sweeper.is_draining() {
+                        slot.persistent = false;
+                        self.reading = Reading::Over;
+                    }
+                    let date = self.thread.date.borrow();
+                    let how = Encoding {
+                        date: date.text(),
+                        persistent: slot.persistent,
+                        version: slot.version,
+                        head_only: slot.head_only,
+                        common: &self.thread.common,
+                    };
+                    response::encode(response, &how, &mut self.output);
+                    let bodiless = slot.head_only || !response::has_body(response.status);
+                    if let Body::Stream { length, source } = std::mem::take(&mut response.body)
+                        && !bodiless
+                        && length > 0
+                    {
+                        slot.work = Work::Sending(length, Box::pin(next_chunk(source)));
+                        continue;
+                    }
+                }
+                Work::Sending(left, next) => {
+                    let Poll::Ready((chunk, source)) = next.as_mut().poll(cx) else { return };
+                    let fits = |chunk: &Vec<u8>| chunk.len() as u64 <= *left;
+                    let Some(chunk) = chunk.and_then(Result::ok).filter(fits) else {
+                        // The length is announced: cutting the answer short is all that tells.
+                        tracing::debug!(missing = *left, "a streamed answer broke off");
+                        self.lost();
+                        return;
+                    };
+                    self.output.extend_from_slice(&chunk);
+                    *left -= chunk.len() as u64;
+                    if *left > 0 {
+                        *next = Box::pin(next_chunk(source));
+                        continue;
+                    }
+                }
+            }
+            self.slots.pop_front();
+        }
+    }
+
+    /// What is to be written now, if no write is in flight.
+    pub fn take_output(&mut self) -> Option<Vec<u8>> {
+        if self.writing || self.output.is_empty() {
+            return None;
+        }
+        self.writing = true;
+        self.watch.writes();
+        Some(std::mem::take(&mut self.output))
+    }
+
+    /// The write is done.
+    pub fn written(&mut self, buffer: Vec<u8>) {
+        self.thread.recycle(buffer);
+        self.writing = false;
+        self.watch.wrote();
+        self.again |= !self.slots.is_empty();
+        self.note_wait();
+    }
+}
+
+async fn next_chunk(mut source: Box<dyn BodySource>) -> Chunk {
+    let chunk = source.next().await;
+    (chunk, source)
+}
+
+/// How much room to make for a body before it is there.
+fn expected(head: &Head) -> usize {
+    match head.framing {
+        head::Framing::Length(length) => {
+            usize::try_from(length).unwrap_or(BODY_FIRST).min(BODY_FIRST)
+        }
+        _ => 0,
+    }
+}
+
+fn cut_short(late: bool) -> Refusal {
+    if late {
+        Refusal::new(Code::RequestTimeout, "The body did not come in time.")
+    } else {
+        Refusal::bad("The connection ended in the middle of the body.")
+    }
+}

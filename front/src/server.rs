@@ -1,0 +1,212 @@
+//! The front as a whole: its ring threads, from the first connection to the last.
+
+use crate::app::App;
+use crate::config::Settings;
+use crate::connection::Thread;
+use crate::driver::Driver;
+use crate::limits::SWEEP_EVERY;
+use crate::listener::{self, Counts, Listener};
+use crate::upstream::{Daemons, Upstream};
+use monoio::io::AsyncReadRent;
+use std::io::{self, Write};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Why a front does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting is not valid.
+    #[error(transparent)]
+    Settings(#[from] souk_process::SettingsError),
+    /// No ring, though one is demanded.
+    #[error("{0}; or set http.driver = \"epoll\"")]
+    Driver(String),
+    /// The address to serve cannot be used.
+    #[error("cannot listen at {address}: {source}{}", hint(source))]
+    Listen {
+        /// Which address.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A daemon's name is not known.
+    #[error("cannot find the daemon {daemon}: {source}; check link.daemons")]
+    Daemon {
+        /// Which one.
+        daemon: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A thread or its runtime cannot be made.
+    #[error("cannot start a ring thread: {0}")]
+    Thread(io::Error),
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "; another program serves there: stop it or change http.listen",
+        io::ErrorKind::AddrNotAvailable => "; this machine has no such address: change http.listen",
+        io::ErrorKind::PermissionDenied => {
+            "; ports below 1024 need the capability CAP_NET_BIND_SERVICE: change http.listen"
+        }
+        _ => "",
+    }
+}
+
+/// A front that serves.
+pub struct Server {
+    address: SocketAddr,
+    driver: Driver,
+    threads: Vec<(UnixStream, JoinHandle<()>)>,
+}
+
+/// What one ring thread is made from.
+struct Plan {
+    settings: Arc<Settings>,
+    daemons: Daemons,
+    driver: Driver,
+    counts: Arc<Counts>,
+    socket: std::net::TcpListener,
+    stop: UnixStream,
+    ready: mpsc::Sender<io::Result<()>>,
+}
+
+impl Server {
+    /// Starts the ring threads and waits until all of them serve.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start(settings: Settings) -> Result<Server, StartError> {
+        let driver = Driver::choose(&settings.http.driver).map_err(StartError::Driver)?;
+        let daemons = find_daemons(&settings)?;
+        let wanted = settings.http.address()?;
+        let count = settings.http.thread_count();
+        let sockets = listener::open(wanted, count)
+            .map_err(|source| StartError::Listen { address: wanted, source })?;
+        let address = sockets[0].local_addr().map_err(StartError::Thread)?;
+        let counts = Counts::new(&settings.connections);
+        let settings = Arc::new(settings);
+        let (ready, outcomes) = mpsc::channel();
+        let mut threads = Vec::with_capacity(count);
+        for (index, socket) in sockets.into_iter().enumerate() {
+            let (stop, stopped) = UnixStream::pair().map_err(StartError::Thread)?;
+            let plan = Plan {
+                settings: settings.clone(),
+                daemons: daemons.clone(),
+                driver,
+                counts: counts.clone(),
+                socket,
+                stop: stopped,
+                ready: ready.clone(),
+            };
+            let thread = std::thread::Builder::new()
+                .name(format!("ring-{index}"))
+                .spawn(move || plan.run())
+                .map_err(StartError::Thread)?;
+            threads.push((stop, thread));
+        }
+        drop(ready);
+        for _ in 0..count {
+            let gone = |_| Err(io::Error::other("it ended before it served"));
+            outcomes.recv().unwrap_or_else(gone).map_err(StartError::Thread)?;
+        }
+        Ok(Server { address, driver, threads })
+    }
+
+    /// Where it serves.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it runs on.
+    pub fn driver(&self) -> Driver {
+        self.driver
+    }
+
+    /// Takes no more connections, finishes the requests in flight within `timeouts.drain_s`, and
+    /// ends.
+    pub fn stop(self) {
+        for (stop, _) in &self.threads {
+            // A thread that is gone needs no telling.
+            let _ = (&*stop).write_all(&[1]);
+        }
+        for (_, thread) in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a ring thread panicked");
+            }
+        }
+    }
+}
+
+/// Looks the daemons' names up, once: a lookup on a ring thread would stop all its connections.
+fn find_daemons(settings: &Settings) -> Result<Daemons, StartError> {
+    let mut addresses = Vec::new();
+    for daemon in &settings.link.daemons {
+        let failed = |source| StartError::Daemon { daemon: daemon.clone(), source };
+        let found = daemon.to_socket_addrs().map_err(failed)?.next();
+        addresses.push(found.ok_or_else(|| failed(io::Error::other("it has no address")))?);
+    }
+    Ok(Daemons { addresses, secret: settings.link.secret()?, node: settings.link.node_name() })
+}
+
+impl Plan {
+    fn run(self) {
+        let (driver, ready) = (self.driver, self.ready.clone());
+        let served = driver.run(async move {
+            let ready = self.ready.clone();
+            if let Err(error) = self.serve().await {
+                // Nobody listens any more if another thread has failed before.
+                let _ = ready.send(Err(error));
+            }
+        });
+        if let Err(error) = served {
+            let _ = ready.send(Err(error));
+        }
+    }
+
+    async fn serve(self) -> io::Result<()> {
+        self.driver.prepare(|on| self.socket.set_nonblocking(on))?;
+        self.driver.prepare(|on| self.stop.set_nonblocking(on))?;
+        let mut stop = monoio::net::UnixStream::from_std(self.stop)?;
+        let upstream = Upstream::start(&self.daemons);
+        upstream.settled().await;
+        let app = Rc::new(App { settings: self.settings, upstream });
+        let thread = Rc::new(Thread::new(app));
+        let (listener, stopper) = Listener::new(self.socket, thread.clone(), self.counts)?;
+        let sweeping = thread.clone();
+        monoio::spawn(async move {
+            loop {
+                monoio::time::sleep(SWEEP_EVERY).await;
+                sweeping.sweep();
+            }
+        });
+        let accepting = monoio::spawn(listener.run());
+        let _ = self.ready.send(Ok(()));
+        // A byte, or the end of whoever would have sent it.
+        let _ = stop.read(vec![0; 1]).await;
+        stopper.stop();
+        accepting.await;
+        drain(&thread).await;
+        Ok(())
+    }
+}
+
+/// Waits until every connection is closed, but not longer than `timeouts.drain_s`.
+async fn drain(thread: &Thread) {
+    let until = Instant::now() + Duration::from_secs(thread.app.settings.timeouts.drain_s);
+    thread.sweeper.drain();
+    while !thread.sweeper.is_empty() {
+        if Instant::now() >= until {
+            tracing::warn!(
+                connections = thread.sweeper.len(),
+                "connections are cut: their requests did not finish within timeouts.drain_s"
+            );
+            return;
+        }
+        monoio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

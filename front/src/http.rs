@@ -14,6 +14,9 @@ pub mod limits;
 pub mod response;
 pub mod text;
 
+#[cfg(test)]
+mod tests;
+
 pub use body::BodyDecoder;
 pub use date::Date;
 pub use head::{Framing, Head, Method, Version};

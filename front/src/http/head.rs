@@ -282,21 +282,23 @@ struct Extent {
 }
 
 /// Finds the empty line that ends a header section. Only CRLF ends a line: a parser that took a
-/// bare LF for one would see other fields than the next one does.
+/// bare CR or LF for an end would see other fields than the next one does.
 fn find_end(section: &[u8]) -> Result<Option<Extent>, Refusal> {
     let (mut line_start, mut fields) = (0, 0);
-    for lf in memchr::memchr_iter(b'\n', section) {
-        if lf == line_start || section[lf - 1] != b'\r' {
-            return Err(Refusal::bad("A line of the head ends in LF without CR."));
+    for at in memchr::memchr3_iter(b'\r', b'\n', 0, section) {
+        match (section[at], section.get(at + 1)) {
+            (b'\r', None | Some(b'\n')) => continue,
+            (b'\n', _) if at > line_start && section[at - 1] == b'\r' => {}
+            _ => return Err(Refusal::bad("The head contains a NUL, or a CR or LF alone.")),
         }
-        if lf == line_start + 1 {
-            return Ok(Some(Extent { length: lf + 1, fields }));
+        if at == line_start + 1 {
+            return Ok(Some(Extent { length: at + 1, fields }));
         }
         if fields == MAX_FIELDS {
             return Err(Refusal::new(Code::HeadTooLarge, "The head has more than 100 fields."));
         }
         fields += 1;
-        line_start = lf + 1;
+        line_start = at + 1;
     }
     Ok(None)
 }

@@ -319,3 +319,113 @@ fn push_decimal(number: u64, out: &mut Vec<u8>) {
     }
     out.extend_from_slice(&digits[at..]);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Body, Encoding, Headers, Response, encode, push_decimal, reason};
+    use crate::http::Version;
+    use proptest::prelude::*;
+
+    const HOW: Encoding<'_> = Encoding {
+        date: b"Sun, 06 Nov 1994 08:49:37 GMT",
+        persistent: true,
+        version: Version::Http11,
+        head_only: false,
+        common: b"x-content-type-options: nosniff\r\n",
+    };
+
+    fn encoded(response: &Response, how: &Encoding<'_>) -> String {
+        let mut out = Vec::new();
+        encode(response, how, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_response_is_status_date_length_fields_and_body() {
+        let response = Response::new(200)
+            .with("application/json", b"{}".to_vec())
+            .header("etag", format_args!("\"{}\"", 7));
+        assert_eq!(
+            encoded(&response, &HOW),
+            "HTTP/1.1 200 OK\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\ncontent-length: 2\r\n\
+             x-content-type-options: nosniff\r\ncontent-type: application/json\r\netag: \"7\"\r\n\
+             \r\n{}"
+        );
+        assert_eq!(response.headers.get("etag"), Some("\"7\""));
+        assert_eq!(response.headers.get("age"), None);
+        assert_eq!(response.headers.iter().count(), 2);
+    }
+
+    #[test]
+    fn responses_follow_each_other_in_one_buffer() {
+        let mut out = Vec::new();
+        encode(&Response::new(404).with("text/plain", "no"), &HOW, &mut out);
+        let first = out.len();
+        encode(&Response::new(204), &HOW, &mut out);
+        assert!(out[..first].ends_with(b"\r\n\r\nno"));
+        assert!(out[first..].starts_with(b"HTTP/1.1 204 No Content\r\n"));
+    }
+
+    #[test]
+    fn the_connection_field_is_there_when_the_version_does_not_imply_it() {
+        let with = |persistent, version| {
+            encoded(&Response::new(200), &Encoding { persistent, version, ..HOW })
+        };
+        assert!(!with(true, Version::Http11).contains("connection"));
+        assert!(with(false, Version::Http11).contains("\r\nconnection: close\r\n"));
+        assert!(with(false, Version::Http10).contains("\r\nconnection: close\r\n"));
+        assert!(with(true, Version::Http10).contains("\r\nconnection: keep-alive\r\n"));
+    }
+
+    #[test]
+    fn head_says_what_get_says_but_for_the_body() {
+        let response = Response::new(200).with("text/plain", "hello");
+        let get = encoded(&response, &HOW);
+        let head = encoded(&response, &Encoding { head_only: true, ..HOW });
+        assert_eq!(format!("{head}hello"), get);
+        assert!(head.contains("content-length: 5\r\n"));
+    }
+
+    #[test]
+    fn a_length_is_announced_unless_the_status_has_no_body() {
+        assert!(encoded(&Response::new(303), &HOW).contains("\r\ncontent-length: 0\r\n"));
+        for status in [204, 304] {
+            let mut response = Response::new(status);
+            response.body = Body::Static(b"never sent");
+            let text = encoded(&response, &HOW);
+            assert!(!text.contains("content-length") && text.ends_with("\r\n\r\n"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_status_without_a_known_reason_is_still_a_valid_line() {
+        assert_eq!(reason(299), "");
+        assert!(encoded(&Response::new(299), &HOW).starts_with("HTTP/1.1 299 \r\n"));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn no_value_can_add_a_line(value in any::<String>()) {
+            let mut headers = Headers::default();
+            headers.push("location", format_args!("/{value}?{value}"));
+            headers.push("x", 1);
+            let text = std::str::from_utf8(headers.as_bytes()).unwrap();
+            prop_assert_eq!(text.matches(['\r', '\n']).count(), 4);
+            prop_assert!(!text.contains('\0'));
+            prop_assert_eq!(headers.iter().count(), 2);
+            prop_assert_eq!(headers.get("x"), Some("1"));
+        }
+
+        #[test]
+        fn decimals_are_those_of_the_standard_library(number: u64) {
+            let mut out = Vec::new();
+            push_decimal(number, &mut out);
+            prop_assert_eq!(String::from_utf8(out).unwrap(), number.to_string());
+        }
+    }
+}

@@ -24,21 +24,22 @@ const SHAPE: Refusal = Refusal::bad(
 
 /// Reads the request line at the start of `bytes`; `None` if it is not complete yet.
 pub(super) fn read(bytes: &[u8]) -> Result<Option<RequestLine>, Refusal> {
-    let lf = memchr::memchr(b'\n', bytes);
-    let line = &bytes[..lf.unwrap_or(bytes.len())];
+    let end = memchr::memchr3(b'\r', b'\n', 0, bytes);
+    let line = &bytes[..end.unwrap_or(bytes.len())];
     // The target's length is judged before the rest of the line, complete or not.
     if line.len() > MAX_TARGET {
         let from = memchr::memchr(b' ', line).map_or(line.len(), |space| space + 1);
         let target = &line[from..];
-        if memchr::memchr2(b' ', b'\r', target).unwrap_or(target.len()) > MAX_TARGET {
+        if memchr::memchr(b' ', target).unwrap_or(target.len()) > MAX_TARGET {
             return Err(Refusal::new(Code::TargetTooLong, "The request target is over 8 KiB."));
         }
     }
-    let Some(lf) = lf else {
-        return Ok(None);
-    };
-    let Some(line) = line.strip_suffix(b"\r") else {
-        return Err(Refusal::bad("The first line ends in LF without CR."));
+    let after = match end.map(|end| &bytes[end..]) {
+        None | Some([b'\r']) => return Ok(None),
+        Some([b'\r', b'\n', ..]) => line.len() + 2,
+        Some(_) => {
+            return Err(Refusal::bad("The first line contains a NUL, or a CR or LF alone."));
+        }
     };
     let (method, rest) = split(line).ok_or(SHAPE)?;
     let (target, version) = split(rest).ok_or(SHAPE)?;
@@ -49,7 +50,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Option<RequestLine>, Refusal> {
     let method = Method::from_token(method)
         .ok_or(Refusal::new(Code::NotImplemented, "This method is not known here."))?;
     let (path, query, host) = read_target(target, method.name().len() + 1, method)?;
-    Ok(Some(RequestLine { method, version, path, query, host, length: lf + 1 }))
+    Ok(Some(RequestLine { method, version, path, query, host, length: after }))
 }
 
 /// What is before and after the first space, neither of them empty.

@@ -77,7 +77,7 @@ impl Limiter {
 /// customer commonly holds a whole /64 (RFC 6177, RIPE-690).
 pub fn address_key(address: Option<IpAddr>) -> u128 {
     match address.map(|address| address.to_canonical()) {
-        Some(IpAddr::V4(v4)) => u128::from(v4.to_ipv6_mapped().to_bits()),
+        Some(IpAddr::V4(v4)) => v4.to_ipv6_mapped().to_bits(),
         Some(IpAddr::V6(v6)) => v6.to_bits() >> 64 << 64,
         None => Ipv6Addr::UNSPECIFIED.to_bits(),
     }
@@ -247,7 +247,8 @@ mod tests {
                     Ok(()) => level -= interval,
                     Err(wait) => {
                         prop_assert_eq!(wait.as_nanos(), interval - level);
-                        prop_assert!(rate.check(arrival, now + wait.as_nanos() as u64).is_ok());
+                        let wait_ns = u64::try_from(wait.as_nanos()).expect("a second at most");
+                        prop_assert!(rate.check(arrival, now + wait_ns).is_ok());
                     }
                 }
             }

@@ -212,7 +212,9 @@ mod tests {
         let runs = Arc::new(AtomicUsize::new(0));
         let count = || {
             let runs = Arc::clone(&runs);
-            move |(): &mut ()| drop(runs.fetch_add(1, Ordering::SeqCst))
+            move |(): &mut ()| {
+                runs.fetch_add(1, Ordering::SeqCst);
+            }
         };
         block_on(async {
             let (release, first) = held(&pool).await;

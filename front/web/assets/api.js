@@ -37,6 +37,9 @@ const FIELDS = {
   username_taken: "username",
 };
 
+// What a text says when it does not know for how long; we then say it better.
+const VAGUE = / *(Try again shortly|Slow down|Wait before the next one)\.$/;
+
 /** Why a request failed, with a text that can be shown. */
 export class Problem extends Error {
   constructor({ status = 0, code = "", detail = "", field = "", retryAfter = 0 }) {
@@ -45,7 +48,7 @@ export class Problem extends Error {
     this.code = code;
     this.field = field || FIELDS[code] || "";
     if (retryAfter > 0) {
-      const text = this.message.replace(/ *(Try again shortly|Slow down|Wait before the next one)\.$/, "");
+      const text = this.message.replace(VAGUE, "");
       this.message = `${text} Try again in ${inWords(retryAfter)}.`;
     }
   }

@@ -1,7 +1,9 @@
 // The login page.
 
 import { ask } from "./api.js";
-import { leaveFor, member, nextPath, onSubmit, sayFlash, showReturned, wireReveals } from "./page.js";
+import {
+  leaveFor, member, nextPath, onSubmit, sayFlash, showReturned, wireReveals,
+} from "./page.js";
 
 const form = document.getElementById("login");
 

@@ -80,7 +80,9 @@ export function clearErrors(form) {
     slot.hidden = true;
     slot.replaceChildren();
   }
-  for (const input of form.querySelectorAll("[aria-invalid]")) input.removeAttribute("aria-invalid");
+  for (const input of form.querySelectorAll("[aria-invalid]")) {
+    input.removeAttribute("aria-invalid");
+  }
 }
 
 /** Shows why it failed; anything that is not a Problem is a defect of ours and goes up. */
@@ -98,7 +100,8 @@ export function showReturned(forms) {
   const code = asked.get("error");
   if (!code) return;
   const problem = new Problem({ code, field: asked.get("field") ?? "" });
-  const form = forms.find((each) => each.querySelector(`[data-error-for="${CSS.escape(problem.field)}"]`));
+  const slot = `[data-error-for="${CSS.escape(problem.field)}"]`;
+  const form = forms.find((each) => each.querySelector(slot));
   showProblem(form ?? forms[0], problem);
   asked.delete("error");
   asked.delete("field");

@@ -43,7 +43,7 @@ export function wirePicture(form, { signedIn, take, fail }) {
     preview.hidden = !drawn;
     now.hidden = drawn;
     cancel.hidden = false;
-    if (!drawn) showError(form, "picture", "This file cannot be shown as a picture. It may be damaged.");
+    if (!drawn) showError(form, "picture", "This file cannot be shown. It may be damaged.");
   }
 
   form.noValidate = true;
@@ -100,7 +100,8 @@ export function wirePicture(form, { signedIn, take, fail }) {
 function checkFile(file) {
   if (!TYPES.includes(file.type)) return "Pictures can be PNG, JPEG, WebP or GIF.";
   if (file.size > MAX_BYTES) {
-    return `This file has ${(file.size / 1024 / 1024).toFixed(1)} MiB. Pictures can have up to 5 MiB.`;
+    const size = (file.size / 1024 / 1024).toFixed(1);
+    return `This file has ${size} MiB. Pictures can have up to 5 MiB.`;
   }
 }
 

@@ -96,7 +96,8 @@ async function saveNames({ nickname, username }) {
     fillNames();
     throw new Problem({
       status: 412,
-      detail: "Your profile was changed elsewhere meanwhile. These are the current values; make your change again.",
+      detail: "Your profile was changed elsewhere meanwhile. " +
+        "These are the current values; make your change again.",
     });
   }
   fillNames();

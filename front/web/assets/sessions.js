@@ -49,7 +49,8 @@ export function wireSessions(signedIn) {
     await whileBusy(button, "Logging out…", () =>
       attempt(async () => {
         try {
-          await signedIn(() => ask("DELETE", `/api/v1/me/sessions/${encodeURIComponent(session.id)}`));
+          const path = `/api/v1/me/sessions/${encodeURIComponent(session.id)}`;
+          await signedIn(() => ask("DELETE", path));
         } catch (problem) {
           // Already gone is what was asked for.
           if (problem.status !== 404) throw problem;
@@ -87,7 +88,7 @@ function row(session, revoke) {
   showTime(since, session.created_at, "day");
   const what = element("div", {},
     element("strong", { textContent: name, title: session.device }),
-    ...(session.current ? [element("span", { className: "badge", textContent: "This device" })] : []),
+    session.current ? element("span", { className: "badge", textContent: "This device" }) : "",
     element("small", {}, "Last seen ", seen, ` from ${session.address}`),
     element("small", {}, "Logged in on ", since));
   const item = element("li", {}, what);

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// Everything that can be set.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Where fronts connect.
@@ -321,7 +321,8 @@ impl souk_process::Settings for Settings {
         self.validate_passwords()?;
         self.validate_limits()?;
         in_range("pictures.threads", self.pictures.threads, 1..=64)?;
-        in_range("pictures.queue", self.pictures.queue, 1..=1_024)
+        in_range("pictures.queue", self.pictures.queue, 1..=1_024)?;
+        self.log.validate()
     }
 }
 
@@ -393,5 +394,63 @@ impl Settings {
             in_range(key, value, 1..=86_400)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Settings;
+    use souk_process::{Settings as _, Sources, load, to_toml};
+    use std::path::Path;
+
+    fn required() -> Sources {
+        Sources::default()
+            .flag("link.secret_file", Some("/s"))
+            .flag("sessions.token_secret_file", Some("/t"))
+            .flag("mysql.url", Some("mysql://root@localhost/souk"))
+    }
+
+    /// Lines without comments, and the keys that they set.
+    fn shipped() -> String {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("soukd.toml");
+        std::fs::read_to_string(path).expect("shipped")
+    }
+
+    #[test]
+    fn the_shipped_file_documents_every_key_with_its_default() {
+        let keys = |text: &str| -> Vec<String> {
+            let lines = text.lines().map(str::trim);
+            lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(Into::into).collect()
+        };
+        assert_eq!(keys(&shipped()), keys(&to_toml(&Settings::default())));
+    }
+
+    #[test]
+    fn what_no_daemon_could_run_with_is_refused_with_its_key() {
+        load::<Settings>(&required()).expect("enough to run with");
+        for (key, value) in [
+            ("link.listen", "here"),
+            ("link.secret_file", ""),
+            ("daemon.shards", "257"),
+            ("daemon.drain_limit_s", "601"),
+            ("mysql.url", ""),
+            ("mysql.url_file", "/both/are/set"),
+            ("mysql.connections", "0"),
+            ("cache.users_ttl_s", "0"),
+            ("sessions.ttl_s", "59"),
+            ("passwords.memory_kib", "7"),
+            ("passwords.lanes", "17"),
+            ("limits.read_burst", "0"),
+            ("guessing.device_budget", "0"),
+            ("pictures.queue", "0"),
+            ("log.format", "xml"),
+        ] {
+            let error = load::<Settings>(&required().flag(key, Some(value)));
+            let text = error.expect_err(key).to_string();
+            assert!(text.contains(key.split('_').next().expect("a part")), "{key}: {text}");
+        }
+        let memory = required().flag("passwords.memory_kib", Some(16));
+        assert!(load::<Settings>(&memory.flag("passwords.lanes", Some(4))).is_err());
+        assert!(Settings::default().validate().is_err());
     }
 }

@@ -1,0 +1,133 @@
+//! From a method's number to its service and back: decodes the message, runs the service as a task
+//! of its own, queues its answer.
+
+use crate::context::Context;
+use crate::services::accounts;
+use crate::session::core::Call;
+use crate::session::link::{Link, Ticket};
+use crate::session::stream::BodyStream;
+use prost::Message;
+use souk_proto::accounts::{GetPictureRequest, SetPictureRequest};
+use souk_proto::common::{ReadyAnswer, ReadyRequest};
+use souk_proto::limits::STREAM_CHUNK;
+use souk_proto::{Code, Failure, Method};
+use std::rc::Rc;
+use std::time::Instant;
+
+/// Starts a request, or refuses it if its message cannot be read.
+pub(crate) fn start(link: &Rc<Link>, call: &Call, payload: &[u8]) {
+    let started = match call.method {
+        Method::Ready => unary(link, call, payload, ready),
+        Method::CreateUser => unary(link, call, payload, accounts::create_user),
+        Method::Login => unary(link, call, payload, accounts::login),
+        Method::Logout => unary(link, call, payload, accounts::logout),
+        Method::GetMe => unary(link, call, payload, accounts::get_me),
+        Method::EditMe => unary(link, call, payload, accounts::edit_me),
+        Method::SetPicture => set_picture(link, call, payload),
+        Method::DropPicture => unary(link, call, payload, accounts::drop_picture),
+        Method::ChangePassword => unary(link, call, payload, accounts::change_password),
+        Method::DeleteMe => unary(link, call, payload, accounts::delete_me),
+        Method::ListSessions => unary(link, call, payload, accounts::list_sessions),
+        Method::RevokeSession => unary(link, call, payload, accounts::revoke_session),
+        Method::RevokeOtherSessions => unary(link, call, payload, accounts::revoke_other_sessions),
+        Method::GetUser => unary(link, call, payload, accounts::get_user),
+        Method::GetUserByName => unary(link, call, payload, accounts::get_user_by_name),
+        Method::SearchUsers => unary(link, call, payload, accounts::search_users),
+        Method::GetPicture => get_picture(link, call, payload),
+    };
+    if let Err(failure) = started {
+        link.refuse(call.id, &failure);
+    }
+}
+
+/// Whether work may stop anywhere: it changes nothing that another request could see half done.
+fn is_abortable(method: Method) -> bool {
+    method.is_idempotent() || matches!(method, Method::Login | Method::GetPicture)
+}
+
+fn decode<Q: Message + Default>(call: &Call, payload: &[u8]) -> Result<Q, Failure> {
+    Q::decode(payload).map_err(|error| {
+        let (method, trace) = (call.method, call.trace_id);
+        tracing::warn!(?method, trace = format!("{trace:032x}"), %error, "malformed message");
+        Failure::new(Code::MalformedMessage)
+    })
+}
+
+/// One message in, one message out.
+fn unary<Q, A, S>(link: &Rc<Link>, call: &Call, payload: &[u8], service: S) -> Result<(), Failure>
+where
+    Q: Message + Default + 'static,
+    A: Message,
+    S: AsyncFnOnce(&Context, Q, Instant) -> Result<A, Failure> + 'static,
+{
+    let request = decode::<Q>(call, payload)?;
+    let ticket = link.ticket(call);
+    let context = Rc::clone(link.shard().context());
+    let deadline = call.deadline;
+    let work = async move { ticket.answer(&service(&context, request, deadline).await) };
+    link.start(call, None, work, is_abortable(call.method));
+    Ok(())
+}
+
+/// Whether this daemon can serve.
+async fn ready(cx: &Context, _: ReadyRequest, _: Instant) -> Result<ReadyAnswer, Failure> {
+    let health = cx.stores().health().await;
+    Ok(ReadyAnswer { database: health.database, redis: health.redis })
+}
+
+/// A message and a stream in, one message out.
+fn set_picture(link: &Rc<Link>, call: &Call, payload: &[u8]) -> Result<(), Failure> {
+    let request = decode::<SetPictureRequest>(call, payload)?;
+    let ticket = link.ticket(call);
+    let context = Rc::clone(link.shard().context());
+    let deadline = call.deadline;
+    let (sender, body) = if call.streams {
+        let (sender, body) = link.body();
+        (Some(sender), body)
+    } else {
+        (None, BodyStream::of([]))
+    };
+    let work = async move {
+        ticket.answer(&accounts::set_picture(&context, request, body, deadline).await);
+    };
+    link.start(call, sender, work, false);
+    Ok(())
+}
+
+/// One message in, a message and a stream out.
+fn get_picture(link: &Rc<Link>, call: &Call, payload: &[u8]) -> Result<(), Failure> {
+    let request = decode::<GetPictureRequest>(call, payload)?;
+    let ticket = link.ticket(call);
+    let context = Rc::clone(link.shard().context());
+    let deadline = call.deadline;
+    let work = async move { send_picture(&context, request, deadline, ticket).await };
+    link.start(call, None, work, is_abortable(call.method));
+    Ok(())
+}
+
+async fn send_picture(
+    context: &Context,
+    request: GetPictureRequest,
+    deadline: Instant,
+    ticket: Ticket,
+) {
+    let (head, file) = match accounts::get_picture(context, request, deadline).await {
+        Ok(found) => found,
+        Err(failure) => return ticket.answer::<()>(&Err(failure)),
+    };
+    ticket.head(&head);
+    let items = async {
+        let mut sent = 0;
+        while sent < head.length {
+            let bytes = file.read_at(sent, Vec::with_capacity(STREAM_CHUNK)).await?;
+            if bytes.is_empty() {
+                return Err(Failure::new(Code::Internal));
+            }
+            ticket.item(&bytes).await?;
+            sent += bytes.len() as u64;
+        }
+        Ok(())
+    };
+    let end = items.await;
+    ticket.end(end);
+}

@@ -1,0 +1,284 @@
+//! One link's shared state on its shard: what its reader, its writer, the running requests and the
+//! shard's ticker all touch. Everything is on one thread; no borrow is held across an await.
+
+use super::core::{Call, Core, Tick};
+use super::signal::Signal;
+use super::stream::{BodySender, BodyStream, body};
+use crate::limits::{CLOSE_FLUSH_MAX, DRAIN_PING, STREAM_STALL_MAX};
+use crate::shard::Shard;
+use prost::Message;
+use souk_proto::common::{GoAway, Hello};
+use souk_proto::outbox::PushError;
+use souk_proto::{Code, Failure, Flags, Header, Kind, Outbox};
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::net::Shutdown;
+use std::rc::Rc;
+use std::time::Instant;
+use tokio::task::JoinHandle;
+use tokio_uring::net::TcpStream;
+
+/// One link to a front.
+pub(crate) struct Link {
+    pub(super) shard: Rc<Shard>,
+    pub(super) socket: TcpStream,
+    /// `node@address`, for logs.
+    pub(super) peer: String,
+    pub(super) core: RefCell<Core<JoinHandle<()>>>,
+    pub(super) outbox: RefCell<Outbox>,
+    /// Wakes the writer.
+    pub(super) queued: Signal,
+    /// Wakes streams that wait for the socket, each time something was written.
+    pub(super) written: tokio::sync::Notify,
+    closing: Cell<Option<Instant>>,
+}
+
+impl Link {
+    /// A link whose peer has just said HELLO.
+    pub(crate) fn new(shard: Rc<Shard>, socket: TcpStream, peer: String) -> Link {
+        Link {
+            shard,
+            socket,
+            peer,
+            core: RefCell::new(Core::new(Instant::now())),
+            outbox: RefCell::default(),
+            queued: Signal::default(),
+            written: tokio::sync::Notify::new(),
+            closing: Cell::new(None),
+        }
+    }
+
+    /// Answers the peer's HELLO: the first frame of the link.
+    pub(crate) fn greet(&self, hello: &Hello) {
+        self.send(&Header::new(Kind::Hello, 0), hello);
+    }
+
+    /// The shard that serves this link.
+    pub(crate) fn shard(&self) -> &Rc<Shard> {
+        &self.shard
+    }
+
+    /// The sender and the stream for the body of a request on this link.
+    pub(crate) fn body(&self) -> (BodySender, BodyStream) {
+        body(self.core.borrow().budget())
+    }
+
+    /// Starts a request's work. If nobody waits for the answer any more, work that only reads is
+    /// aborted; other work runs to its end, so that no store is left half written.
+    pub(crate) fn start(
+        self: &Rc<Link>,
+        call: &Call,
+        body: Option<BodySender>,
+        work: impl Future<Output = ()> + 'static,
+        abortable: bool,
+    ) {
+        self.shard.request_started();
+        let task = tokio_uring::spawn(work);
+        self.core.borrow_mut().enter(call, abortable.then_some(task), body);
+    }
+
+    /// What ends a request's work: holds its place until it is dropped.
+    pub(crate) fn ticket(self: &Rc<Link>, call: &Call) -> Ticket {
+        Ticket { link: Rc::clone(self), id: call.id, ended: false }
+    }
+
+    /// Queues a frame.
+    fn push(&self, push: impl FnOnce(&mut Outbox) -> Result<(), PushError>) {
+        let pushed = push(&mut self.outbox.borrow_mut());
+        match pushed {
+            Ok(()) => self.queued.set(),
+            Err(PushError::Full) => self.close("it does not read: its outbox is full"),
+            Err(PushError::TooLong) => {
+                tracing::error!(peer = self.peer, "a message is longer than a frame may be");
+                self.close("a message is longer than a frame may be");
+            }
+        }
+    }
+
+    /// Queues a frame with a message.
+    fn send(&self, header: &Header, message: &impl Message) {
+        self.push(|outbox| outbox.push(header, message));
+    }
+
+    /// Queues a frame without payload.
+    pub(super) fn send_empty(&self, kind: Kind, id: u64) {
+        self.push(|outbox| outbox.push_bytes(&Header::new(kind, id), &[]));
+    }
+
+    /// Answers a request that did not start.
+    pub(crate) fn refuse(&self, id: u64, failure: &Failure) {
+        self.push(|outbox| outbox.push_failure(id, failure));
+    }
+
+    /// Tells the peer to send no new requests; the link closes when what it asked is answered.
+    pub(crate) fn drain(&self) {
+        if self.core.borrow_mut().announce_drain() {
+            let reason = "the daemon is stopping".into();
+            self.send(&Header::new(Kind::GoAway, 0), &GoAway { reason });
+            self.send_empty(Kind::Ping, DRAIN_PING);
+        }
+    }
+
+    /// Closes the link if it has drained.
+    pub(super) fn close_if_drained(&self) {
+        if self.core.borrow().is_drained() {
+            self.close("it has drained");
+        }
+    }
+
+    /// Begins to close: what is queued is still written, within [`CLOSE_FLUSH_MAX`]; requests that
+    /// run are given up.
+    pub(super) fn close(&self, why: &str) {
+        if self.closing.get().is_some() {
+            return;
+        }
+        self.closing.set(Some(Instant::now()));
+        tracing::info!(peer = self.peer, why, "link closes");
+        let tasks = self.core.borrow_mut().give_up_all();
+        for task in tasks {
+            task.abort();
+        }
+        self.queued.set();
+        self.written.notify_waiters();
+    }
+
+    /// Whether the link closes.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.get().is_some()
+    }
+
+    /// Ends both directions at once; reads and writes in flight come back.
+    pub(super) fn shut_down(&self) {
+        // It fails when the peer was first; there is nothing left to end then.
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+
+    /// Ends the link now, whatever runs.
+    pub(crate) fn cut_off(&self) {
+        self.close("the drain limit has passed");
+        self.shut_down();
+    }
+
+    /// What the shard's ticker does for each link.
+    pub(crate) fn tick(&self, now: Instant) {
+        if let Some(since) = self.closing.get() {
+            if now.duration_since(since) > CLOSE_FLUSH_MAX {
+                self.shut_down();
+            }
+            return;
+        }
+        let tick = self.core.borrow_mut().tick(now);
+        match tick {
+            Tick::Lost => {
+                self.close("its peer is silent");
+                self.shut_down();
+            }
+            Tick::Serve { late, ping } => {
+                for (id, task) in late {
+                    if let Some(task) = task {
+                        task.abort();
+                    }
+                    self.refuse(id, &Failure::new(Code::DeadlineExceeded));
+                }
+                if ping {
+                    self.send_empty(Kind::Ping, 0);
+                }
+            }
+        }
+    }
+}
+
+/// A running request's place in its link. Dropping it without an answer (a panic, an abort) answers
+/// [`Code::Internal`] if somebody still waits.
+pub(crate) struct Ticket {
+    link: Rc<Link>,
+    id: u64,
+    ended: bool,
+}
+
+impl Ticket {
+    /// Answers the request.
+    pub(crate) fn answer<M: Message>(mut self, answer: &Result<M, Failure>) {
+        if self.leave() {
+            match answer {
+                Ok(message) => self.link.send(&Header::new(Kind::Response, self.id), message),
+                Err(failure) => self.link.refuse(self.id, failure),
+            }
+        }
+        self.link.close_if_drained();
+    }
+
+    /// Sends the head of an answer whose items follow with [`Ticket::item`].
+    pub(crate) fn head(&self, message: &impl Message) {
+        if self.link.core.borrow().awaits(self.id) {
+            let header = Header::new(Kind::Response, self.id).flags(Flags::STREAM);
+            self.link.send(&header, message);
+        }
+    }
+
+    /// Sends an item of the answer when the socket has room for it.
+    ///
+    /// # Errors
+    /// If the peer did not read for [`STREAM_STALL_MAX`], or waits no more.
+    pub(crate) async fn item(&self, bytes: &[u8]) -> Result<(), Failure> {
+        self.room().await?;
+        let header = Header::new(Kind::Push, self.id);
+        self.link.push(|outbox| outbox.push_bytes(&header, bytes));
+        Ok(())
+    }
+
+    /// Ends the answer's items: well, or with a failure.
+    pub(crate) fn end(mut self, end: Result<(), Failure>) {
+        if self.leave() {
+            let header = Header::new(Kind::Push, self.id);
+            match end {
+                Ok(()) => {
+                    let header = header.flags(Flags::END);
+                    self.link.push(|outbox| outbox.push_bytes(&header, &[]));
+                }
+                Err(failure) => {
+                    let header = header.flags(Flags::ERROR.with(Flags::END));
+                    self.link.send(&header, &souk_proto::common::Error::from(&failure));
+                }
+            }
+        }
+        self.link.close_if_drained();
+    }
+
+    /// Waits until the outbox has room for a stream's item.
+    async fn room(&self) -> Result<(), Failure> {
+        if self.link.outbox.borrow().is_high() {
+            let room = async {
+                while self.link.outbox.borrow().is_high() && !self.link.is_closing() {
+                    self.link.written.notified().await;
+                }
+            };
+            tokio::time::timeout(STREAM_STALL_MAX, room).await.map_err(|_| {
+                Failure::because(Code::DeadlineExceeded, "The stream was not read in time.")
+            })?;
+        }
+        if self.link.core.borrow().awaits(self.id) {
+            Ok(())
+        } else {
+            Err(Failure::new(Code::Cancelled))
+        }
+    }
+
+    fn leave(&mut self) -> bool {
+        self.ended = true;
+        self.link.core.borrow_mut().leave(self.id)
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if !self.ended {
+            if self.leave() {
+                tracing::error!(peer = self.link.peer, "a request ended without an answer");
+                self.link.refuse(self.id, &Failure::new(Code::Internal));
+            }
+            self.link.close_if_drained();
+        }
+        self.link.shard.request_ended();
+    }
+}

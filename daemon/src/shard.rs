@@ -1,0 +1,209 @@
+//! One shard: a thread with its own ring, stores and links.
+//!
+//! Nothing here is shared with other shards but what [`Shared`] holds (keys, pools, counters).
+
+use crate::config::Settings;
+use crate::context::{Context, Shared};
+use crate::door::{Arrival, Door};
+use crate::limits::{LINKS_PER_SHARD_MAX, RING_ENTRIES, TICK};
+use crate::session::{self, link::Link};
+use crate::startup::StartupError;
+use slab::Slab;
+use souk_db::{StoreSettings, Stores};
+use souk_proto::common::Hello;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::{Arc, mpsc as std_mpsc};
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio_uring::net::TcpStream;
+
+/// What a shard's thread is started with.
+pub(crate) struct Plan {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) stores: StoreSettings,
+    pub(crate) shared: Arc<Shared>,
+    /// What every link of this shard is greeted with.
+    pub(crate) hello: Hello,
+    /// Links that the door hands over.
+    pub(crate) arrivals: mpsc::Receiver<Arrival>,
+    /// Becomes true when the daemon stops.
+    pub(crate) stop: watch::Receiver<bool>,
+    /// Shard 0 has the door.
+    pub(crate) door: Option<Door>,
+}
+
+/// A shard as its links and requests see it.
+pub(crate) struct Shard {
+    context: Rc<Context>,
+    hello: Hello,
+    links: RefCell<Slab<Rc<Link>>>,
+    /// Requests whose task has not ended, on links that live and links that are gone.
+    running: Cell<usize>,
+    /// Woken when a link or a request ends while the shard stops.
+    ended: Notify,
+    stopping: Cell<bool>,
+}
+
+/// Runs a shard on this thread until the daemon stops. Says over `ready` when it serves, or why it
+/// cannot.
+pub(crate) fn run(plan: Plan, ready: &std_mpsc::Sender<Result<(), StartupError>>) {
+    let mut ring = tokio_uring::uring_builder();
+    // Not DEFER_TASKRUN: this runtime never enters the kernel for events, so it would hang.
+    ring.setup_single_issuer().setup_coop_taskrun();
+    let mut builder = tokio_uring::builder();
+    builder.entries(RING_ENTRIES).uring_builder(&ring);
+    // A daemon that gave up meanwhile does not listen to `ready` any more.
+    match tokio_uring::Runtime::new(&builder) {
+        Ok(runtime) => runtime.block_on(serve(plan, ready)),
+        Err(source) => drop(ready.send(Err(StartupError::Ring { source }))),
+    }
+}
+
+async fn serve(plan: Plan, ready: &std_mpsc::Sender<Result<(), StartupError>>) {
+    let stores = match Stores::open(&plan.stores).await {
+        Ok(stores) => stores,
+        Err(source) => return drop(ready.send(Err(StartupError::Store(source)))),
+    };
+    let context = Rc::new(Context::new(plan.shared, stores, &plan.settings));
+    let shard = Rc::new(Shard {
+        context: Rc::clone(&context),
+        hello: plan.hello,
+        links: RefCell::default(),
+        running: Cell::new(0),
+        ended: Notify::new(),
+        stopping: Cell::new(false),
+    });
+    let ticker = tokio_uring::spawn(tick(Rc::clone(&shard)));
+    let door = plan.door.map(|door| tokio_uring::spawn(door.run(plan.stop.clone())));
+    let _ = ready.send(Ok(()));
+
+    welcome(&shard, plan.arrivals, plan.stop).await;
+    shard.drain(plan.settings.drain_limit()).await;
+    if let Some(door) = door {
+        // It ends by itself once its listener is shut down; a panic in it was reported already.
+        let _ = door.await;
+    }
+    ticker.abort();
+    let _ = ticker.await;
+    drop(shard);
+    match Rc::try_unwrap(context) {
+        Ok(context) => context.close().await,
+        Err(_) => tracing::warn!("requests were cut off at the end of the drain limit"),
+    }
+}
+
+/// Takes links from the door until the daemon stops.
+async fn welcome(
+    shard: &Rc<Shard>,
+    mut arrivals: mpsc::Receiver<Arrival>,
+    mut stop: watch::Receiver<bool>,
+) {
+    loop {
+        tokio::select! {
+            arrival = arrivals.recv() => match arrival {
+                Some(arrival) => shard.take(arrival),
+                None => break,
+            },
+            // An error means that the main thread is gone, which ends the daemon too.
+            _ = stop.wait_for(|stop| *stop) => break,
+        }
+    }
+}
+
+/// Looks after deadlines and silent peers.
+async fn tick(shard: Rc<Shard>) {
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let now = Instant::now();
+        for link in shard.all_links() {
+            link.tick(now);
+        }
+    }
+}
+
+impl Shard {
+    /// What services run over.
+    pub(crate) fn context(&self) -> &Rc<Context> {
+        &self.context
+    }
+
+    /// Serves a link that the door checked.
+    fn take(self: &Rc<Shard>, arrival: Arrival) {
+        let Arrival { socket, inbox, peer } = arrival;
+        if self.links.borrow().len() >= LINKS_PER_SHARD_MAX {
+            tracing::warn!(peer, "link refused: this shard has {LINKS_PER_SHARD_MAX} already");
+            return;
+        }
+        let shard = Rc::clone(self);
+        let link = Rc::new(Link::new(Rc::clone(self), TcpStream::from_std(socket), peer));
+        link.greet(&self.hello);
+        let key = self.links.borrow_mut().insert(Rc::clone(&link));
+        tokio_uring::spawn(async move {
+            let _place = Place { shard: &shard, key };
+            session::serve(&link, inbox).await;
+        });
+    }
+
+    fn all_links(&self) -> Vec<Rc<Link>> {
+        self.links.borrow().iter().map(|(_, link)| Rc::clone(link)).collect()
+    }
+
+    /// Counts a request's task.
+    pub(crate) fn request_started(&self) {
+        self.running.set(self.running.get() + 1);
+    }
+
+    /// A request's task has ended.
+    pub(crate) fn request_ended(&self) {
+        self.running.set(self.running.get() - 1);
+        self.one_ended();
+    }
+
+    fn one_ended(&self) {
+        if self.stopping.get() {
+            self.ended.notify_one();
+        }
+    }
+
+    /// Lets all links finish what is in flight, for at most `limit`; then cuts off what is left.
+    async fn drain(&self, limit: Duration) {
+        self.stopping.set(true);
+        for link in self.all_links() {
+            link.drain();
+        }
+        let idle = async {
+            while self.running.get() > 0 || !self.links.borrow().is_empty() {
+                self.ended.notified().await;
+            }
+        };
+        if tokio::time::timeout(limit, idle).await.is_ok() {
+            return;
+        }
+        let (links, requests) = (self.links.borrow().len(), self.running.get());
+        tracing::warn!(links, requests, ?limit, "the drain limit passed; cutting off what is left");
+        for link in self.all_links() {
+            link.cut_off();
+        }
+        // Reads and writes in flight come back at once now; the links end with them.
+        while !self.links.borrow().is_empty() {
+            self.ended.notified().await;
+        }
+    }
+}
+
+/// A link's place in its shard's table.
+struct Place<'a> {
+    shard: &'a Shard,
+    key: usize,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let link = self.shard.links.borrow_mut().remove(self.key);
+        drop(link);
+        self.shard.one_ended();
+    }
+}

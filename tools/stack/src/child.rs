@@ -184,10 +184,13 @@ impl Child {
         }
     }
 
-    /// SIGKILL, and waits for the end.
+    /// SIGKILL to it and to what it started in turn, and waits for the end.
     pub fn kill(&self) {
-        self.signal(Signal::KILL);
         let mut state = self.shared.lock();
+        if state.exit.is_none() {
+            // It leads a group of its own; as long as it is not reaped the group is its own too.
+            rustix::process::kill_process_group(self.pid, Signal::KILL).ok();
+        }
         while state.exit.is_none() {
             state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }

@@ -1,0 +1,57 @@
+//! The doctor finds what is wrong and says how to fix it.
+
+use std::net::TcpListener;
+
+use souk_stack::Stack;
+
+use crate::command::souk;
+
+fn doctor(mysql: &str, redis: &str) -> (Option<i32>, String) {
+    let outcome = souk(&["doctor", "--http", "127.0.0.1:0", "--mysql", mysql, "--redis", redis]);
+    (outcome.code, outcome.stdout)
+}
+
+#[test]
+fn stores_that_answer_with_a_current_schema_are_fine() {
+    let stack = Stack::builder().daemons(0).fronts(0).start().unwrap();
+    let (_, table) = doctor(&stack.mysql_url(), &stack.redis_url());
+    for subject in ["kernel", "mariadbd", "redis-server", "soukd", "souk-front", "Redis"] {
+        assert!(table.contains(&format!("ok    {subject}")), "{subject}:\n{table}");
+    }
+    assert!(table.contains("the schema is current"), "{table}");
+}
+
+#[test]
+fn a_database_without_tables_fails_with_the_remedy() {
+    let stack = Stack::stores().unwrap();
+    let (code, table) = doctor(&stack.mysql_url(), &stack.redis_url());
+    assert_eq!(code, Some(1), "{table}");
+    assert!(table.contains("FAIL  database"), "{table}");
+    assert!(table.contains("fix: souk migrate"), "{table}");
+}
+
+#[test]
+fn stores_that_do_not_answer_fail() {
+    let (code, table) =
+        doctor("mysql://root@localhost/x?socket=/nowhere/sock", "unix:///nowhere/sock");
+    assert_eq!(code, Some(1), "{table}");
+    assert!(table.contains("FAIL  database") && table.contains("FAIL  Redis"), "{table}");
+}
+
+#[test]
+fn an_address_in_use_fails() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let outcome = souk(&["doctor", "--http", &address, "--dir", "/nowhere"]);
+    assert_eq!(outcome.code, Some(1));
+    assert!(outcome.stdout.contains(&format!("FAIL  address {address}")), "{outcome:?}");
+}
+
+#[test]
+fn all_programs_of_a_build_have_one_version() {
+    let outcome = souk(&["version"]);
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    let versions: Vec<_> =
+        outcome.stdout.lines().map(|line| line.split(' ').nth(1).unwrap()).collect();
+    assert_eq!(versions, [env!("CARGO_PKG_VERSION"); 3]);
+}

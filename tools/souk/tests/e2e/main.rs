@@ -1,0 +1,14 @@
+//! The whole of Souk, end to end: real servers, real programs, real sockets.
+//!
+//! Every test starts what it needs in a private directory (see `souk_stack::Stack`), on free
+//! ports, so that tests run side by side. The programs must be built: `cargo build --workspace`.
+
+#![allow(clippy::unwrap_used)] // a helper of tests fails like a test
+
+mod browser;
+mod client;
+mod command;
+mod doctor;
+mod migrate;
+mod seed;
+mod up;

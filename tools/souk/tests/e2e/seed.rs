@@ -1,0 +1,67 @@
+//! Seeding makes exactly the users it names, keeps those who exist, and goes on after a kill.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use souk_stack::Stack;
+
+use crate::command::{Outcome, souk, souk_command};
+
+fn migrated() -> Stack {
+    Stack::builder().daemons(0).fronts(0).start().unwrap()
+}
+
+fn seed(stack: &Stack, users: &str) -> Outcome {
+    souk(&["seed", "--users", users, "--mysql", &stack.mysql_url()])
+}
+
+#[test]
+fn seeded_users_have_the_promised_names_ratings_and_hashes_and_others_are_kept() {
+    let stack = migrated();
+    stack
+        .sql(
+            "INSERT INTO users (username, nickname, password_hash, created_at, updated_at) \
+             VALUES ('user3', 'Leyla', 'x', NOW(3), NOW(3))",
+        )
+        .unwrap();
+    let outcome = seed(&stack, "200");
+    assert!(outcome.stdout.contains("added 199 of 200"), "{outcome:?}");
+    let named = "SELECT COUNT(*) FROM users WHERE username REGEXP '^user[0-9]+$' \
+        AND SUBSTRING(username, 5) BETWEEN 1 AND 200 AND rating BETWEEN 100 AND 5000";
+    assert_eq!(stack.sql(named).unwrap().trim(), "200");
+    let kept = "SELECT nickname, password_hash FROM users WHERE username = 'user3'";
+    assert_eq!(stack.sql(kept).unwrap().trim(), "Leyla\tx");
+    let hashed = "SELECT COUNT(*) FROM users WHERE password_hash LIKE '$argon2id$v=19$%'";
+    assert_eq!(stack.sql(hashed).unwrap().trim(), "199");
+
+    let again = seed(&stack, "200");
+    assert!(again.stdout.contains("added 0 of 200"), "{again:?}");
+    let more = seed(&stack, "300");
+    assert!(more.stdout.contains("added 100 of 300"), "{more:?}");
+}
+
+#[test]
+fn a_seed_that_was_killed_goes_on_and_ends_complete() {
+    let stack = migrated();
+    let url = stack.mysql_url();
+    let mut first = souk_command(&["seed", "--users", "150000", "--mysql", &url]).spawn().unwrap();
+    let began = Instant::now();
+    while stack.sql("SELECT COUNT(*) FROM users").unwrap().trim() == "0" {
+        assert!(began.elapsed() < Duration::from_secs(120), "no chunk was committed");
+        thread::sleep(Duration::from_millis(20));
+    }
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let second = seed(&stack, "150000");
+    assert_eq!(second.code, Some(0), "{second:?}");
+    let count = "SELECT COUNT(*), COUNT(DISTINCT username) FROM users";
+    assert_eq!(stack.sql(count).unwrap().trim(), "150000\t150000");
+}
+
+#[test]
+fn a_database_without_tables_is_refused_with_the_remedy() {
+    let stack = Stack::stores().unwrap();
+    let outcome = seed(&stack, "10");
+    assert_eq!(outcome.code, Some(1));
+    assert!(outcome.stderr.contains("souk migrate"), "{outcome:?}");
+}

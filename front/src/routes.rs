@@ -16,6 +16,8 @@ mod input;
 mod json;
 mod limits;
 mod multipart;
+#[cfg(test)]
+mod openapi;
 mod origin;
 mod pages;
 mod problem;
@@ -79,4 +81,41 @@ pub fn security_headers(settings: &Settings) -> Vec<u8> {
         headers.push_str("strict-transport-security: max-age=31536000\r\n");
     }
     headers.into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{refuse, security_headers};
+    use crate::config::Settings;
+    use crate::http::Refusal;
+    use souk_proto::{Code, Failure};
+
+    #[test]
+    fn the_policy_lets_no_script_in_and_tls_is_kept_only_behind_tls() {
+        let mut settings = Settings::default();
+        let text = |settings: &Settings| {
+            let bytes = security_headers(settings);
+            assert!(bytes.ends_with(b"\r\n"));
+            String::from_utf8(bytes).expect("text")
+        };
+        let plain = text(&settings);
+        assert!(plain.contains("default-src 'self'") && !plain.contains("unsafe"));
+        for line in [
+            "x-content-type-options: nosniff\r\n",
+            "x-frame-options: DENY\r\n",
+            "referrer-policy: same-origin\r\n",
+        ] {
+            assert!(plain.contains(line), "{line}");
+        }
+        assert!(!plain.contains("strict-transport-security"));
+        settings.http.behind_tls = true;
+        assert!(text(&settings).contains("strict-transport-security: max-age=31536000\r\n"));
+    }
+
+    #[test]
+    fn refusals_of_the_parser_and_of_the_link_are_problems() {
+        assert_eq!(refuse(&Refusal::bad("no")).status, 400);
+        assert_eq!(refuse(&Failure::new(Code::RequestTimeout)).status, 408);
+        assert_eq!(refuse(Code::Busy).headers.get("retry-after"), Some("1"));
+    }
 }

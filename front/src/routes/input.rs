@@ -92,11 +92,6 @@ impl Fields {
         }
     }
 
-    /// Takes a field out unseen.
-    pub fn drop(&mut self, name: &str) {
-        self.take(name);
-    }
-
     /// Refuses what nobody took.
     pub fn finish(self) -> Result<(), Failure> {
         match self.0.into_iter().next() {

@@ -18,8 +18,9 @@ pub const MULTIPART_EXTRA_MAX: u64 = 64 * 1024;
 /// Longest multipart form.
 pub const MULTIPART_MAX: u64 = PICTURE_MAX + MULTIPART_EXTRA_MAX;
 
-/// Longest value of a text field beside the picture in a multipart form; longer ones are skipped.
-pub const MULTIPART_TURNS_MAX: u32 = 64;
+/// How often the multipart parser may ask again after the end of the body. It goes on by at least
+/// one stage of a part each time, and there are fewer stages than this.
+pub const ASKED_AFTER_END_MAX: u32 = 16;
 
 /// Fields of one JSON object or form. No route takes more than five.
 pub const FIELDS_MAX: usize = 32;

@@ -4,7 +4,7 @@
 //! the parser reads from a slot, and whoever asks it for more fills the slot from the body when the
 //! parser runs dry. At most one piece of the body is on the way at any time.
 
-use super::limits::{MULTIPART_EXTRA_MAX, MULTIPART_MAX};
+use super::limits::{ASKED_AFTER_END_MAX, MULTIPART_EXTRA_MAX, MULTIPART_MAX};
 use crate::http::{BodySource, Head, NextChunk};
 use futures_util::stream::Stream;
 use multer::{Constraints, Field, Multipart, SizeLimit};
@@ -18,8 +18,6 @@ use std::task::{Context, Poll};
 pub(super) struct Picture {
     form: Form,
     field: Field<'static>,
-    /// The version that a hidden field before the picture asks for.
-    pub version: Option<u64>,
 }
 
 /// Finds the part named `picture` of a form.
@@ -37,13 +35,10 @@ pub(super) async fn picture(head: &Head, body: Box<dyn BodySource>) -> Result<Pi
     let constraints = Constraints::new().size_limit(limits);
     let parser = Multipart::with_constraints(slot.clone(), boundary, constraints);
     let mut form = Form { parser, slot, body, fed: 0 };
-    let mut version = None;
-    while let Some(mut field) = form.next_field().await? {
-        match field.name() {
-            Some("picture") => return Ok(Picture { form, field, version }),
-            Some("version") => version = form.number(&mut field).await?,
-            // Other fields are skipped.
-            _ => {}
+    while let Some(field) = form.next_field().await? {
+        // Other fields are skipped.
+        if field.name() == Some("picture") {
+            return Ok(Picture { form, field });
         }
     }
     Err(Failure::field("picture", "The form has no file in a field named picture."))
@@ -101,25 +96,6 @@ impl Form {
         }
     }
 
-    /// A small number in a text field; an empty one is as good as none.
-    async fn number(&mut self, field: &mut Field<'static>) -> Result<Option<u64>, Failure> {
-        let mut digits = Vec::new();
-        while let Some(piece) = self.chunk(field).await? {
-            digits.extend_from_slice(&piece);
-            if digits.len() > 20 {
-                break;
-            }
-        }
-        let wrong = || Failure::field("version", "This field has to be a whole number.");
-        match std::str::from_utf8(&digits) {
-            Ok("") => Ok(None),
-            Ok(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
-                text.parse().map(Some).map_err(|_| wrong())
-            }
-            _ => Err(wrong()),
-        }
-    }
-
     /// Gives the parser the next piece of the body, or tells it that there is none. A parser that
     /// is not done after that would wait for ever, so the second time is an error.
     async fn feed(&mut self) -> Result<(), Failure> {
@@ -155,10 +131,6 @@ struct State {
     /// How often the end was told.
     told: u32,
 }
-
-/// How often a parser may ask again after the end. It looks at what it holds once per stage of a
-/// part, and there are fewer stages than this.
-const ASKED_AFTER_END_MAX: u32 = 16;
 
 impl Slot {
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -245,7 +217,7 @@ mod tests {
         picture(&head, body).now_or_never().expect("nothing to wait for")
     }
 
-    fn read(body: Box<dyn BodySource>) -> Result<(Vec<u8>, Option<u64>), Failure> {
+    fn read(body: Box<dyn BodySource>) -> Result<Vec<u8>, Failure> {
         let mut picture = find(body)?;
         let mut bytes = Vec::new();
         while let Some(piece) = picture.next().now_or_never().expect("nothing to wait for") {
@@ -253,7 +225,7 @@ mod tests {
             assert!(!piece.is_empty(), "pieces are not empty");
             bytes.extend_from_slice(&piece);
         }
-        Ok((bytes, picture.version))
+        Ok(bytes)
     }
 
     fn part(name: &str, value: &[u8]) -> Vec<u8> {
@@ -264,7 +236,7 @@ mod tests {
     #[test]
     fn whatever_is_no_form_with_a_picture_is_refused() {
         let good = [part("picture", b"bytes"), b"--XX--\r\n".to_vec()].concat();
-        assert_eq!(read(pieces(&good, 7)).expect("good").0, b"bytes");
+        assert_eq!(read(pieces(&good, 7)).expect("good"), b"bytes");
         let code = |body: &[u8]| read(pieces(body, 5)).expect_err("bad").code;
         assert_eq!(code(b""), Code::MalformedBody);
         assert_eq!(code(b"nonsense"), Code::MalformedBody);
@@ -276,8 +248,6 @@ mod tests {
         }
         let other = [part("image", b"bytes"), b"--XX--\r\n".to_vec()].concat();
         assert_eq!(code(&other), Code::InvalidField);
-        let version = [part("version", b"x"), good.clone()].concat();
-        assert_eq!(code(&version), Code::InvalidField);
         let found = picture(&form("multipart/form-data"), pieces(&good, 7)).now_or_never();
         assert_eq!(found.expect("at once").err().expect("bad").code, Code::MalformedBody);
     }
@@ -305,16 +275,10 @@ mod tests {
         fn a_picture_comes_through_whatever_the_pieces(
             bytes in proptest::collection::vec(any::<u8>(), 0..3000),
             size in 1usize..500,
-            version in proptest::option::of(any::<u64>()),
         ) {
-            let version_part = version.map_or(Vec::new(), |version| {
-                part("version", version.to_string().as_bytes())
-            });
-            let body = [
-                version_part, part("other", b"skipped"), part("picture", &bytes),
-                b"--XX--\r\n".to_vec(),
-            ].concat();
-            prop_assert_eq!(read(pieces(&body, size)).expect("good"), (bytes, version));
+            let last = b"--XX--\r\n".to_vec();
+            let body = [part("other", b"skipped"), part("picture", &bytes), last].concat();
+            prop_assert_eq!(read(pieces(&body, size)).expect("good"), bytes);
         }
 
         #[test]

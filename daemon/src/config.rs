@@ -420,7 +420,10 @@ mod tests {
     fn the_shipped_file_documents_every_key_with_its_default() {
         let keys = |text: &str| -> Vec<String> {
             let lines = text.lines().map(str::trim);
-            lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(Into::into).collect()
+            lines
+                .filter(|line| !line.is_empty() && !line.starts_with('#'))
+                .map(Into::into)
+                .collect()
         };
         assert_eq!(keys(&shipped()), keys(&to_toml(&Settings::default())));
     }

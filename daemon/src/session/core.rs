@@ -270,3 +270,220 @@ impl<T> Entry<T> {
         self.task.take()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Call, Core, Step, Tick, Violation};
+    use crate::limits::{DRAIN_PING, LATE_TICK, REQUESTS_PER_LINK_MAX};
+    use crate::session::stream::body;
+    use proptest::prelude::*;
+    use souk_proto::limits::{DEADLINE_MAX, PING_EVERY, SILENCE_MAX};
+    use souk_proto::{Code, Flags, FrameRef, Header, Kind, Method};
+    use std::collections::HashMap;
+    use std::time::{Duration, Instant};
+
+    fn frame(kind: Kind, id: u64) -> FrameRef<'static> {
+        let method = if kind == Kind::Request { Method::GetUser as u16 } else { 0 };
+        FrameRef {
+            header: Header { method, deadline_ms: 1_000, ..Header::new(kind, id) },
+            payload: b"",
+        }
+    }
+
+    /// Starts a request whose task is its own id.
+    fn start(core: &mut Core<u64>, id: u64, now: Instant) -> Call {
+        match core.receive(frame(Kind::Request, id), now) {
+            Ok(Step::Start(call, _)) => {
+                core.enter(&call, Some(id), None);
+                call
+            }
+            other => panic!("{id} must start: {other:?}"),
+        }
+    }
+
+    fn refusal(core: &mut Core<u64>, frame: FrameRef<'_>, now: Instant) -> Code {
+        match core.receive(frame, now) {
+            Ok(Step::Refuse(_, failure)) => failure.code,
+            other => panic!("must be refused: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn over_the_bound_in_flight_is_busy_at_once_and_given_up_work_still_counts() {
+        let now = Instant::now();
+        let mut core = Core::new(now);
+        for id in 1..=REQUESTS_PER_LINK_MAX as u64 {
+            start(&mut core, id, now);
+        }
+        let extra = u64::MAX - 1;
+        assert_eq!(refusal(&mut core, frame(Kind::Request, extra), now), Code::Busy);
+        let aborted = core.receive(frame(Kind::Cancel, 1), now);
+        assert!(matches!(aborted, Ok(Step::Abort(1))), "{aborted:?}");
+        assert_eq!(refusal(&mut core, frame(Kind::Request, extra), now), Code::Busy);
+        assert!(!core.leave(1), "nobody waits for a cancelled request");
+        start(&mut core, extra, now);
+    }
+
+    #[test]
+    fn what_cannot_start_is_refused_before_any_work() {
+        let now = Instant::now();
+        let mut core = Core::<u64>::new(now);
+        let mut late = frame(Kind::Request, 1);
+        late.header.deadline_ms = 0;
+        assert_eq!(refusal(&mut core, late, now), Code::DeadlineExceeded);
+        let mut unknown = frame(Kind::Request, 1);
+        unknown.header.method = u16::MAX;
+        assert_eq!(refusal(&mut core, unknown, now), Code::UnknownMethod);
+        let mut long = frame(Kind::Request, 1);
+        long.header.deadline_ms = u32::MAX;
+        match core.receive(long, now) {
+            Ok(Step::Start(call, _)) => assert_eq!(call.deadline, now + DEADLINE_MAX),
+            other => panic!("must start: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_no_sound_peer_sends_ends_the_link() {
+        let now = Instant::now();
+        let mut core = Core::<u64>::new(now);
+        start(&mut core, 7, now);
+        for (sent, expected) in [
+            (frame(Kind::Request, 0), Violation::NoId),
+            (frame(Kind::Request, 7), Violation::Reused),
+            (frame(Kind::Hello, 0), Violation::Unexpected(Kind::Hello)),
+            (frame(Kind::Response, 7), Violation::Unexpected(Kind::Response)),
+        ] {
+            assert_eq!(core.receive(sent, now).err(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn a_cancelled_body_ends_with_a_failure_and_its_work_is_not_aborted() {
+        let now = Instant::now();
+        let mut core = Core::<u64>::new(now);
+        let call = match core.receive(frame(Kind::Request, 1), now) {
+            Ok(Step::Start(call, _)) => call,
+            other => panic!("must start: {other:?}"),
+        };
+        let (sender, mut stream) = body(core.budget());
+        core.enter(&call, None, Some(sender));
+        let item = FrameRef { header: Header::new(Kind::Push, 1), payload: b"half" };
+        assert!(matches!(core.receive(item, now), Ok(Step::Quiet)));
+        assert!(matches!(core.receive(frame(Kind::Cancel, 1), now), Ok(Step::Quiet)));
+        let end = futures_now(stream.next());
+        assert!(matches!(end, Some(Err(failure)) if failure.code == Code::Cancelled));
+        assert!(!core.awaits(1));
+    }
+
+    #[test]
+    fn a_silent_peer_is_asked_and_then_lost_but_not_for_our_own_standstill() {
+        let start = Instant::now();
+        let mut core = Core::<u64>::new(start);
+        let mut now = start;
+        let mut pings = 0;
+        while now < start + SILENCE_MAX {
+            now += Duration::from_millis(200);
+            match core.tick(now) {
+                Tick::Serve { ping, .. } => pings += u32::from(ping),
+                Tick::Lost => break,
+            }
+        }
+        assert!(pings >= 2, "asked {pings} times");
+        assert!(matches!(core.tick(now + PING_EVERY), Tick::Lost));
+
+        let mut core = Core::<u64>::new(start);
+        let woken = start + SILENCE_MAX + LATE_TICK;
+        assert!(matches!(core.tick(woken), Tick::Serve { .. }));
+        core.heard(woken);
+        assert!(matches!(core.tick(woken + LATE_TICK), Tick::Serve { ping: true, .. }));
+    }
+
+    #[test]
+    fn a_drain_serves_what_was_sent_before_the_goaway_was_read_and_nothing_after() {
+        let now = Instant::now();
+        let mut core = Core::new(now);
+        start(&mut core, 1, now);
+        assert!(core.announce_drain());
+        assert!(!core.announce_drain());
+        start(&mut core, 2, now);
+        assert!(core.leave(1) && core.leave(2));
+        assert!(!core.is_drained(), "more may be on its way");
+        start(&mut core, 3, now);
+        assert!(matches!(core.receive(frame(Kind::Pong, DRAIN_PING), now), Ok(Step::Quiet)));
+        assert!(!core.is_drained(), "one is in flight");
+        assert_eq!(refusal(&mut core, frame(Kind::Request, 4), now), Code::Unavailable);
+        assert!(core.leave(3));
+        assert!(core.is_drained());
+    }
+
+    fn futures_now<F: Future>(future: F) -> F::Output {
+        let mut future = std::pin::pin!(future);
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        match future.as_mut().poll(&mut cx) {
+            std::task::Poll::Ready(output) => output,
+            std::task::Poll::Pending => panic!("it must be ready"),
+        }
+    }
+
+    proptest! {
+        /// Against a plain map: each request that started is answered, aborted by a cancel or
+        /// answered late; never two of these, and never a request that did not start.
+        #[test]
+        fn every_request_has_one_end(steps in proptest::collection::vec(
+            (0u8..5, 1u64..12, 1u32..2_000), 1..300)) {
+            let mut now = Instant::now();
+            let mut core = Core::<u64>::new(now);
+            let mut model: HashMap<u64, (Instant, bool)> = HashMap::new();
+            for (action, id, ms) in steps {
+                match action {
+                    0 | 1 => {
+                        let mut request = frame(Kind::Request, id);
+                        request.header.deadline_ms = ms;
+                        request.header.flags = Flags::NONE;
+                        match core.receive(request, now) {
+                            Ok(Step::Start(call, _)) => {
+                                prop_assert!(!model.contains_key(&id));
+                                core.enter(&call, Some(id), None);
+                                model.insert(id, (call.deadline, true));
+                            }
+                            end => {
+                                prop_assert!(matches!(end, Err(Violation::Reused)));
+                                prop_assert!(model.contains_key(&id));
+                            }
+                        }
+                    }
+                    2 => {
+                        let step = core.receive(frame(Kind::Cancel, id), now).expect("sound");
+                        let aborted = matches!(step, Step::Abort(task) if task == id);
+                        let awaited = model.get_mut(&id).map(|it| std::mem::replace(&mut it.1, false));
+                        prop_assert_eq!(aborted, awaited.unwrap_or(false));
+                    }
+                    3 => {
+                        let expected = model.remove(&id).is_some_and(|(_, awaited)| awaited);
+                        prop_assert_eq!(core.leave(id), expected);
+                    }
+                    _ => {
+                        now += Duration::from_millis(u64::from(ms));
+                        core.heard(now);
+                        let Tick::Serve { mut late, .. } = core.tick(now) else {
+                            return Err(TestCaseError::fail("it was just heard"));
+                        };
+                        late.sort_unstable();
+                        let mut expected: Vec<(u64, Option<u64>)> = Vec::new();
+                        for (id, (deadline, awaited)) in &mut model {
+                            if *awaited && *deadline <= now {
+                                *awaited = false;
+                                expected.push((*id, Some(*id)));
+                            }
+                        }
+                        expected.sort_unstable();
+                        prop_assert_eq!(late, expected);
+                    }
+                }
+                for id in 1..12 {
+                    prop_assert_eq!(core.awaits(id), model.get(&id).is_some_and(|it| it.1));
+                }
+            }
+        }
+    }
+}

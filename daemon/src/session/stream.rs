@@ -153,3 +153,80 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{BodyStream, Budget, body};
+    use crate::limits::{BODY_WAITING_MAX, LINK_BODIES_WAITING_MAX};
+    use proptest::prelude::*;
+    use souk_proto::limits::STREAM_CHUNK;
+    use souk_proto::{Code, Failure};
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    fn next(stream: &mut BodyStream) -> Poll<Option<Result<Vec<u8>, Failure>>> {
+        pin!(stream.next()).poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn a_body_that_nobody_takes_fails_alone_and_gives_its_room_back() {
+        let budget = Budget::default();
+        let (fast, mut lost) = body(budget.clone());
+        let (calm, mut kept) = body(budget.clone());
+        calm.push(b"kept");
+        for _ in 0..=BODY_WAITING_MAX / STREAM_CHUNK {
+            fast.push(&[7; STREAM_CHUNK]);
+        }
+        let failed = next(&mut lost);
+        assert!(matches!(failed, Poll::Ready(Some(Err(why))) if why.code == Code::Busy));
+        calm.end(Ok(()));
+        assert_eq!(next(&mut kept), Poll::Ready(Some(Ok(b"kept".to_vec()))));
+        assert_eq!(next(&mut kept), Poll::Ready(None));
+        assert_eq!(budget.get(), 0);
+    }
+
+    #[test]
+    fn all_bodies_of_a_link_share_one_bound() {
+        let budget = Budget::default();
+        budget.set(LINK_BODIES_WAITING_MAX);
+        let (sender, mut stream) = body(budget);
+        sender.push(b"one too many");
+        assert!(matches!(next(&mut stream), Poll::Ready(Some(Err(_)))));
+    }
+
+    #[test]
+    fn what_comes_after_the_service_is_gone_takes_no_room() {
+        let budget = Budget::default();
+        let (sender, stream) = body(budget.clone());
+        sender.push(b"early");
+        drop(stream);
+        sender.push(b"late");
+        assert_eq!(budget.get(), 0);
+    }
+
+    proptest! {
+        /// However a body is cut and taken, its bytes come out whole and in order.
+        #[test]
+        fn bytes_come_out_as_they_went_in(items in proptest::collection::vec(
+            (proptest::collection::vec(any::<u8>(), 0..2_000), any::<bool>()), 0..60)) {
+            let budget = Budget::default();
+            let (sender, mut stream) = body(budget.clone());
+            let (mut sent, mut taken) = (Vec::new(), Vec::new());
+            for (item, take) in &items {
+                sender.push(item);
+                sent.extend_from_slice(item);
+                if *take && let Poll::Ready(Some(Ok(item))) = next(&mut stream) {
+                    prop_assert!(!item.is_empty() && item.len() <= STREAM_CHUNK);
+                    taken.extend_from_slice(&item);
+                }
+                prop_assert_eq!(budget.get(), sent.len() - taken.len());
+            }
+            sender.end(Ok(()));
+            while let Poll::Ready(Some(Ok(item))) = next(&mut stream) {
+                taken.extend_from_slice(&item);
+            }
+            prop_assert_eq!(next(&mut stream), Poll::Ready(None));
+            prop_assert_eq!(sent, taken);
+        }
+    }
+}

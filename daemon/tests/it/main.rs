@@ -1,0 +1,5 @@
+//! soukd against real stores.
+
+mod client;
+mod link;
+mod process;

@@ -1,151 +1,68 @@
 //! Accounts: users and their sessions.
+//!
+//! Users live in MySQL and are cached in Redis; a read is never older than what was acknowledged
+//! before it began. Sessions live in Redis. While Redis is away, users are read from MySQL;
+//! changes of users and everything about sessions fail as unavailable.
 
-mod row;
+pub(crate) mod query;
+mod read;
+pub(crate) mod row;
 mod sessions;
+mod write;
 
 pub use row::{Change, NewUser, UserRow, credential_tag};
 pub use sessions::{SessionId, SessionRecord};
 
-use crate::error::{StoreError, WriteError};
-use std::time::Instant;
+use crate::StoreSettings;
+use crate::cache::Cache;
+use crate::limits::NAME_HINTS_MAX;
+use crate::mysql::{Readers, Writer};
+use crate::redis::Redis;
+use foldhash::fast::RandomState;
+use lru::LruCache;
+use query::Name;
+use std::cell::RefCell;
+use std::num::NonZeroUsize;
+use std::rc::Rc;
 
-/// Users and sessions of one shard's stores.
-pub struct Accounts {}
+/// Cache class of users by id.
+const USERS: &str = "u";
+/// Cache class of what a name leads to.
+const NAMES: &str = "n";
 
-macro_rules! soon {
-    () => {
-        Err(StoreError::DeadlineExceeded.into())
-    };
+/// Users and sessions of one shard's stores. Deadlines are moments past which nobody waits any
+/// more: what has not been begun by then fails with `StoreError::DeadlineExceeded`.
+pub struct Accounts {
+    redis: Rc<Redis>,
+    cache: Cache,
+    cache_enabled: bool,
+    readers: Rc<Readers>,
+    writer: Rc<Writer>,
+    sessions_per_user_max: usize,
+    /// Where names led to lately. Never believed without the row.
+    hints: RefCell<LruCache<Name, u64, RandomState>>,
 }
 
-#[allow(unused_variables, clippy::unused_async)]
 impl Accounts {
-    /// The user with this id.
-    pub async fn by_id(&self, id: u64, deadline: Instant) -> Result<Option<UserRow>, StoreError> {
-        soon!()
-    }
-    /// The user with this name (lower case).
-    pub async fn by_name(
-        &self,
-        username: &str,
-        deadline: Instant,
-    ) -> Result<Option<UserRow>, StoreError> {
-        soon!()
-    }
-    /// The user with this id and its password hash, straight from the database.
-    pub async fn with_hash_by_id(
-        &self,
-        id: u64,
-        deadline: Instant,
-    ) -> Result<Option<UserRow>, StoreError> {
-        soon!()
-    }
-    /// The user with this name and its password hash, straight from the database.
-    pub async fn with_hash_by_name(
-        &self,
-        username: &str,
-        deadline: Instant,
-    ) -> Result<Option<UserRow>, StoreError> {
-        soon!()
-    }
-    /// Adds a user.
-    pub async fn create(&self, user: NewUser, deadline: Instant) -> Result<UserRow, WriteError> {
-        soon!()
-    }
-    /// Changes a user, if it still has the expected version (any, when `None`).
-    pub async fn change(
-        &self,
-        id: u64,
-        expected_version: Option<u64>,
-        change: Change,
-        deadline: Instant,
-    ) -> Result<UserRow, WriteError> {
-        soon!()
-    }
-    /// Deletes a user.
-    pub async fn delete(&self, id: u64, deadline: Instant) -> Result<(), WriteError> {
-        soon!()
-    }
-    /// Users whose name starts with `prefix`, in order of name, after the name `after`.
-    pub async fn search(
-        &self,
-        prefix: &str,
-        after: Option<&str>,
-        limit: u32,
-        deadline: Instant,
-    ) -> Result<Vec<UserRow>, StoreError> {
-        soon!()
-    }
-    /// The session and its user; `None` when there is no such session.
-    pub async fn session_and_user(
-        &self,
-        user_id: u64,
-        session_id: &SessionId,
-        deadline: Instant,
-    ) -> Result<Option<(SessionRecord, Option<UserRow>)>, StoreError> {
-        soon!()
-    }
-    /// One session.
-    pub async fn session(
-        &self,
-        user_id: u64,
-        session_id: &SessionId,
-        deadline: Instant,
-    ) -> Result<Option<SessionRecord>, StoreError> {
-        soon!()
-    }
-    /// Adds a session; past the bound per user the oldest is dropped.
-    pub async fn open_session(
-        &self,
-        user_id: u64,
-        session_id: &SessionId,
-        record: &SessionRecord,
-        deadline: Instant,
-    ) -> Result<(), StoreError> {
-        soon!()
-    }
-    /// All sessions of a user, newest first, expired ones included.
-    pub async fn sessions(
-        &self,
-        user_id: u64,
-        deadline: Instant,
-    ) -> Result<Vec<(SessionId, SessionRecord)>, StoreError> {
-        soon!()
-    }
-    /// Replaces the record of a session that still exists; false when it does not.
-    pub async fn touch_session(
-        &self,
-        user_id: u64,
-        session_id: &SessionId,
-        record: &SessionRecord,
-        deadline: Instant,
-    ) -> Result<bool, StoreError> {
-        soon!()
-    }
-    /// Ends one session; false when there was none.
-    pub async fn close_session(
-        &self,
-        user_id: u64,
-        session_id: &SessionId,
-        deadline: Instant,
-    ) -> Result<bool, StoreError> {
-        soon!()
-    }
-    /// Ends all sessions but one; how many ended.
-    pub async fn close_other_sessions(
-        &self,
-        user_id: u64,
-        keep: &SessionId,
-        deadline: Instant,
-    ) -> Result<u64, StoreError> {
-        soon!()
-    }
-    /// Ends all sessions of a user; how many ended.
-    pub async fn close_all_sessions(
-        &self,
-        user_id: u64,
-        deadline: Instant,
-    ) -> Result<u64, StoreError> {
-        soon!()
+    pub(crate) fn new(
+        settings: &StoreSettings,
+        redis: Rc<Redis>,
+        readers: Rc<Readers>,
+        writer: Rc<Writer>,
+    ) -> Accounts {
+        let names = NonZeroUsize::new(NAME_HINTS_MAX).expect("a bound above zero");
+        let hints = LruCache::unbounded_with_hasher(RandomState::default());
+        let mut accounts = Accounts {
+            cache: Cache::new(redis.clone(), settings.users_ttl, settings.negative_ttl),
+            cache_enabled: settings.cache_enabled,
+            sessions_per_user_max: settings.sessions_per_user_max,
+            hints: RefCell::new(hints),
+            redis,
+            readers,
+            writer,
+        };
+        // Resized rather than made that large: it grows as names are met.
+        accounts.hints.get_mut().resize(names);
+        accounts
     }
 }

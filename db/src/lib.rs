@@ -3,14 +3,24 @@
 //! Everything here belongs to one shard: one thread, one tokio-uring runtime, no locks. A future
 //! of this crate may be dropped at any moment; what it began is finished or given up inside.
 
-pub mod accounts;
+mod accounts;
+mod backoff;
+mod cache;
 mod error;
+mod limits;
 pub mod migrate;
+mod mysql;
+mod redis;
+mod slots;
 
 pub use accounts::{Accounts, Change, NewUser, SessionId, SessionRecord, UserRow, credential_tag};
 pub use error::{Server, StoreError, WriteError};
 
-use std::time::Duration;
+use crate::limits::{DATABASE_CONNECT_MAX, HEALTH_MAX, READ_MAX};
+use crate::mysql::{Readers, Writer};
+use crate::redis::Redis;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 /// Where the stores are and how they are used.
 #[derive(Debug, Clone)]
@@ -44,21 +54,64 @@ pub struct Health {
 pub struct Stores {
     /// Users and their sessions.
     pub accounts: Accounts,
+    redis: Rc<Redis>,
+    readers: Rc<Readers>,
+    writer: Rc<Writer>,
 }
 
-#[allow(unused_variables, clippy::unused_async)]
 impl Stores {
     /// Connects to both servers from within a tokio-uring runtime. The error says which server,
     /// why, and how to fix it.
     pub async fn open(settings: &StoreSettings) -> Result<Stores, StoreError> {
-        Err(StoreError::DeadlineExceeded)
+        let opts = mysql::options(&settings.mysql_url)?;
+        let redis = Rc::new(Redis::new(&settings.redis_url)?);
+        let readers = Rc::new(Readers::new(&opts, settings.mysql_connections));
+        let writer = Rc::new(Writer::new(opts));
+        let accounts = Accounts::new(settings, redis.clone(), readers.clone(), writer.clone());
+        let stores = Stores { accounts, redis, readers, writer };
+        if let Err(error) = stores.try_both().await {
+            stores.close().await;
+            return Err(error);
+        }
+        Ok(stores)
+    }
+
+    async fn try_both(&self) -> Result<(), StoreError> {
+        let deadline = Instant::now() + DATABASE_CONNECT_MAX + READ_MAX;
+        self.readers.by_id(NOBODY, deadline).await.map_err(|error| match error {
+            StoreError::Unavailable { why, .. } => StoreError::database(format!(
+                "{why}. Check that it runs and that [mysql] url is right"
+            )),
+            StoreError::Corrupt { what, .. } => StoreError::corrupt(
+                Server::Database,
+                format!("{what}. If a table is missing, run: souk migrate"),
+            ),
+            other => other,
+        })?;
+        self.redis.ready().await
     }
 
     /// Asks both servers now, for at most a second.
     pub async fn health(&self) -> Health {
-        Health { database: false, redis: false }
+        let database = async {
+            let read = self.readers.by_id(NOBODY, Instant::now() + HEALTH_MAX);
+            matches!(tokio::time::timeout(HEALTH_MAX, read).await, Ok(Ok(_)))
+        };
+        let redis = async {
+            let ping = self.redis.call(|cmd| cmd.arg("PING"));
+            matches!(tokio::time::timeout(HEALTH_MAX, ping).await, Ok(Ok(_)))
+        };
+        let (database, redis) = tokio::join!(database, redis);
+        Health { database, redis }
     }
 
     /// Finishes what runs and closes the connections.
-    pub async fn close(self) {}
+    pub async fn close(self) {
+        self.writer.close().await;
+        self.readers.close().await;
+        self.redis.close().await;
+    }
 }
+
+/// An id that no user has: reading it asks the database and finds nothing.
+const NOBODY: u64 = 0;

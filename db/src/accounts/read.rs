@@ -1,0 +1,232 @@
+//! Reading users: the cache first where it may be asked, then the database.
+
+use super::query::Name;
+use super::row::{UserRow, decode, encode};
+use super::{Accounts, NAMES, USERS};
+use crate::cache::{Cache, CacheKey, Cached, millis};
+use crate::error::StoreError;
+use crate::limits::{FILL_AGE_MAX, NAME_HINT_TTL, SEARCH_ROWS_MAX};
+use crate::mysql::Found;
+use crate::redis::{Answer, Reply};
+use bytes::Bytes;
+use mysql_async::Value;
+use std::time::Instant;
+
+/// A name leads to this id.
+pub(super) const LEADS: u8 = b'H';
+/// Nobody has this name.
+pub(super) const NOBODY: u8 = b'A';
+/// A write is about to give the name to someone.
+pub(super) const TAKEN_SOON: u8 = b'F';
+
+/// What the name's key said.
+enum Hint {
+    Leads(u64),
+    Nobody,
+    Nothing,
+}
+
+impl Accounts {
+    /// The user with this id. Never older than what was acknowledged before the call.
+    pub async fn by_id(&self, id: u64, deadline: Instant) -> Result<Option<UserRow>, StoreError> {
+        in_time(deadline)?;
+        if let Some(known) = hear(self.ask_cache(id)).await {
+            return Ok(known);
+        }
+        self.fetch_by_id(id, deadline).await
+    }
+
+    /// The user with this name, in any case of letters. Never older than what was acknowledged
+    /// before the call.
+    pub async fn by_name(
+        &self,
+        username: &str,
+        deadline: Instant,
+    ) -> Result<Option<UserRow>, StoreError> {
+        in_time(deadline)?;
+        let Some(name) = Name::new(username) else { return Ok(None) };
+        if !self.cache_enabled {
+            return Ok(self.readers.by_name(name, deadline).await?.row);
+        }
+        let mut seen = Bytes::new();
+        let near = self.hints.borrow_mut().get(&name).copied();
+        let id = match near {
+            Some(id) => Some(id),
+            None => match self.ask_hint(name, &mut seen).await {
+                Hint::Leads(id) => Some(id),
+                Hint::Nobody => return Ok(None),
+                Hint::Nothing => None,
+            },
+        };
+        // A hint is only believed if the row it leads to bears the name now.
+        if let Some(id) = id
+            && let Some(Some(row)) = hear(self.ask_cache(id)).await
+            && row.username.as_bytes() == name.as_bytes()
+        {
+            if near.is_none() {
+                self.hints.borrow_mut().put(name, id);
+            }
+            return Ok(Some(row));
+        }
+        self.fetch_by_name(name, &seen, deadline).await
+    }
+
+    /// The user with this id and its password hash, straight from the database.
+    pub async fn with_hash_by_id(
+        &self,
+        id: u64,
+        deadline: Instant,
+    ) -> Result<Option<UserRow>, StoreError> {
+        in_time(deadline)?;
+        Ok(self.readers.by_id(id, deadline).await?.row)
+    }
+
+    /// The user with this name and its password hash, straight from the database.
+    pub async fn with_hash_by_name(
+        &self,
+        username: &str,
+        deadline: Instant,
+    ) -> Result<Option<UserRow>, StoreError> {
+        in_time(deadline)?;
+        let Some(name) = Name::new(username) else { return Ok(None) };
+        Ok(self.readers.by_name(name, deadline).await?.row)
+    }
+
+    /// Users whose name starts with `prefix`, in order of name, after the name `after`; at most
+    /// `limit`, and never more than [`SEARCH_ROWS_MAX`]. Straight from the database.
+    pub async fn search(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+        deadline: Instant,
+    ) -> Result<Vec<UserRow>, StoreError> {
+        in_time(deadline)?;
+        let prefix = match prefix {
+            "" => Vec::new(),
+            text => match Name::new(text) {
+                Some(name) => name.as_bytes().to_vec(),
+                None => return Ok(Vec::new()),
+            },
+        };
+        let after = match after {
+            None | Some("") => Vec::new(),
+            Some(text) => match Name::new(text) {
+                Some(name) => name.as_bytes().to_vec(),
+                None => return Ok(Vec::new()),
+            },
+        };
+        let end = [&prefix[..], b"~"].concat();
+        let limit = limit.min(SEARCH_ROWS_MAX);
+        let params = vec![
+            Value::Bytes(prefix),
+            Value::Bytes(after),
+            Value::Bytes(end),
+            Value::UInt(u64::from(limit)),
+        ];
+        self.readers.page(params, deadline).await
+    }
+
+    /// Asks the cache for a user now, if there is one to ask.
+    pub(super) fn ask_cache(&self, id: u64) -> Option<Answer> {
+        if !self.cache_enabled {
+            return None;
+        }
+        self.cache.ask(&self.cache.key_of(USERS, id)).ok()
+    }
+
+    /// Reads a user from the database and fills the cache.
+    pub(super) async fn fetch_by_id(
+        &self,
+        id: u64,
+        deadline: Instant,
+    ) -> Result<Option<UserRow>, StoreError> {
+        in_time(deadline)?;
+        let found = self.readers.by_id(id, deadline).await?;
+        if self.cache_enabled && found.first {
+            match &found.row {
+                Some(row) => self.fill(row, found.asked),
+                None => self.cache.fill_absent(&self.cache.key_of(USERS, id), found.asked),
+            }
+        }
+        Ok(found.row)
+    }
+
+    async fn fetch_by_name(
+        &self,
+        name: Name,
+        seen: &[u8],
+        deadline: Instant,
+    ) -> Result<Option<UserRow>, StoreError> {
+        in_time(deadline)?;
+        let Found { row, first, asked } = self.readers.by_name(name, deadline).await?;
+        match &row {
+            Some(row) => drop(self.hints.borrow_mut().put(name, row.id)),
+            None => drop(self.hints.borrow_mut().pop(&name)),
+        }
+        if first && asked.elapsed() < FILL_AGE_MAX {
+            let key = self.cache.key(NAMES, name.as_bytes());
+            match &row {
+                Some(row) => {
+                    self.fill(row, asked);
+                    self.set_hint(&key, &leads_to(row.id), seen, &millis(NAME_HINT_TTL));
+                }
+                None => self.set_hint(&key, &[NOBODY], seen, &millis(self.cache.negative_ttl())),
+            }
+        }
+        Ok(row)
+    }
+
+    fn fill(&self, row: &UserRow, asked: Instant) {
+        let key = self.cache.key_of(USERS, row.id);
+        self.cache.fill(&key, row.version, &encode(row), asked);
+    }
+
+    /// A hint that cannot be set costs the next reader a row, no more.
+    fn set_hint(&self, key: &CacheKey, hint: &[u8], seen: &[u8], ttl: &str) {
+        let script = &self.redis.scripts.hint;
+        drop(self.redis.issue_script(script, key.as_bytes(), &[hint, ttl.as_bytes(), seen]));
+    }
+
+    /// What Redis knows of a name; what it said goes to `seen`, unless it is a writer's word that
+    /// no reader may replace.
+    async fn ask_hint(&self, name: Name, seen: &mut Bytes) -> Hint {
+        let Ok(answer) = self.cache.ask(&self.cache.key(NAMES, name.as_bytes())) else {
+            return Hint::Nothing;
+        };
+        let Ok(Reply::Bulk(value)) = answer.await else { return Hint::Nothing };
+        match value.split_first() {
+            Some((&NOBODY, [])) => Hint::Nobody,
+            Some((&LEADS, id)) => match id.try_into() {
+                Ok(id) => {
+                    let id = u64::from_be_bytes(id);
+                    *seen = value;
+                    Hint::Leads(id)
+                }
+                Err(_) => Hint::Nothing,
+            },
+            _ => Hint::Nothing,
+        }
+    }
+}
+
+/// The value of a name's key that leads to a user.
+pub(super) fn leads_to(id: u64) -> [u8; 9] {
+    let mut hint = [LEADS; 9];
+    hint[1..].copy_from_slice(&id.to_be_bytes());
+    hint
+}
+
+/// What the cache knows of a user: `None` if nothing.
+pub(super) async fn hear(asked: Option<Answer>) -> Option<Option<UserRow>> {
+    match Cache::understand(asked?.await) {
+        Cached::Live(version, payload) => decode(version, &payload).map(Some),
+        Cached::Gone => Some(None),
+        Cached::Unknown => None,
+    }
+}
+
+/// Work whose deadline has passed is dropped before it costs a round trip.
+pub(super) fn in_time(deadline: Instant) -> Result<(), StoreError> {
+    if Instant::now() < deadline { Ok(()) } else { Err(StoreError::DeadlineExceeded) }
+}

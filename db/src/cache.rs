@@ -1,0 +1,210 @@
+//! The versioned cache: rows in Redis that are never older than one already acknowledged.
+//!
+//! A cached value begins with the row's version, and one script refuses to replace a newer version
+//! by an older one. Around a write:
+//! 1. a fence of the coming version is put: an empty value that sends readers to the database and
+//!    keeps out fills of the old version;
+//! 2. the database commits;
+//! 3. the new row (or a tombstone) replaces the fence, and only then the write is acknowledged.
+//!
+//! A reader that misses fills the cache with what it read, unless it read it too long ago. Redis'
+//! run id is part of every key: a restarted server, which may have lost its last second, starts
+//! with an empty cache.
+
+use crate::backoff::jitter;
+use crate::error::StoreError;
+use crate::limits::{FENCE_TTL, FILL_AGE_MAX, TOMBSTONE_TTL};
+use crate::redis::{Answer, Redis, Reply};
+use bytes::Bytes;
+use std::cell::Cell;
+use std::io::Write;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// Bytes before a value's payload: the version and the kind.
+const HEAD: usize = 9;
+
+const LIVE: u8 = b'R';
+const ABSENT: u8 = b'A';
+const FENCE: u8 = b'F';
+const TOMBSTONE: u8 = b'T';
+
+/// What the cache says about a row.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Cached {
+    /// The row at this version.
+    Live(u64, Bytes),
+    /// There is no such row.
+    Gone,
+    /// Nothing: the database knows.
+    Unknown,
+}
+
+/// A key of at most 64 bytes, on the stack.
+#[derive(Clone, Copy)]
+pub struct CacheKey {
+    len: usize,
+    bytes: [u8; 64],
+}
+
+impl CacheKey {
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// The cache of one shard.
+pub struct Cache {
+    redis: Rc<Redis>,
+    row_ttl: Duration,
+    negative_ttl: Duration,
+    /// Spreads the ends of rows that were filled together.
+    seed: Cell<u64>,
+}
+
+impl Cache {
+    pub fn new(redis: Rc<Redis>, row_ttl: Duration, negative_ttl: Duration) -> Cache {
+        let seed = jitter(Duration::from_secs(1)).as_nanos();
+        let seed = Cell::new(u64::try_from(seed).unwrap_or_default() | 1);
+        Cache { redis, row_ttl, negative_ttl, seed }
+    }
+
+    /// The key of a row: `class` names the table or index, `id` the row.
+    pub fn key(&self, class: &str, id: &[u8]) -> CacheKey {
+        let mut key = CacheKey { len: 0, bytes: [0; 64] };
+        let mut room = &mut key.bytes[..];
+        let run = self.redis.run();
+        for part in [b"souk:", &run[..], b":", class.as_bytes(), b":", id] {
+            room.write_all(part).expect("classes are short and ids are bounded");
+        }
+        let left = room.len();
+        key.len = key.bytes.len() - left;
+        key
+    }
+
+    /// The key of a row that a number names.
+    pub fn key_of(&self, class: &str, id: u64) -> CacheKey {
+        let mut digits = [0; 20];
+        let mut room = &mut digits[..];
+        write!(room, "{id}").expect("20 digits hold any u64");
+        let left = room.len();
+        self.key(class, &digits[..20 - left])
+    }
+
+    /// Asks for a value now; see [`Cache::understand`] for the reply.
+    pub fn ask(&self, key: &CacheKey) -> Result<Answer, StoreError> {
+        self.redis.issue(|cmd| cmd.arg("GET").arg(key.as_bytes()))
+    }
+
+    /// Reads the reply to [`Cache::ask`]. Whatever is wrong with it, the database knows better.
+    pub fn understand(reply: Result<Reply, StoreError>) -> Cached {
+        let Ok(Reply::Bulk(value)) = reply else { return Cached::Unknown };
+        let Some((version, rest)) = value.split_first_chunk::<8>() else { return Cached::Unknown };
+        match rest.first() {
+            Some(&LIVE) => Cached::Live(u64::from_be_bytes(*version), value.slice(HEAD..)),
+            Some(&(ABSENT | TOMBSTONE)) => Cached::Gone,
+            _ => Cached::Unknown,
+        }
+    }
+
+    /// Puts a row that was read from the database at `asked`. Nobody waits for it.
+    pub fn fill(&self, key: &CacheKey, version: u64, payload: &[u8], asked: Instant) {
+        self.fill_value(key, &value(version, LIVE, payload), self.spread_ttl(), asked);
+    }
+
+    /// Remembers for a short time that the database had no such row at `asked`. It counts as
+    /// older than any version of the row.
+    pub fn fill_absent(&self, key: &CacheKey, asked: Instant) {
+        self.fill_value(key, &value(0, ABSENT, &[]), self.negative_ttl, asked);
+    }
+
+    /// Keeps everything older than `version` out, before the write that makes this version.
+    pub async fn fence(&self, key: &CacheKey, version: u64) -> Result<(), StoreError> {
+        self.put_value(key, &value(version, FENCE, &[]), FENCE_TTL).await
+    }
+
+    /// Puts a row that is committed.
+    pub async fn put(
+        &self,
+        key: &CacheKey,
+        version: u64,
+        payload: &[u8],
+    ) -> Result<(), StoreError> {
+        self.put_value(key, &value(version, LIVE, payload), self.spread_ttl()).await
+    }
+
+    /// Marks a row as deleted by the write that made this version.
+    pub async fn bury(&self, key: &CacheKey, version: u64) -> Result<(), StoreError> {
+        self.put_value(key, &value(version, TOMBSTONE, &[]), TOMBSTONE_TTL).await
+    }
+
+    /// How long "there is no such row" is remembered.
+    pub fn negative_ttl(&self) -> Duration {
+        self.negative_ttl
+    }
+
+    fn fill_value(&self, key: &CacheKey, value: &[u8], ttl: Duration, asked: Instant) {
+        if asked.elapsed() >= FILL_AGE_MAX {
+            return;
+        }
+        let ttl = millis(ttl);
+        let put = &self.redis.scripts.put;
+        // A fill that fails costs the next reader a row, no more.
+        drop(self.redis.issue_script(put, key.as_bytes(), &[value, ttl.as_bytes()]));
+    }
+
+    async fn put_value(
+        &self,
+        key: &CacheKey,
+        value: &[u8],
+        ttl: Duration,
+    ) -> Result<(), StoreError> {
+        let ttl = millis(ttl);
+        let put = &self.redis.scripts.put;
+        self.redis.script(put, key.as_bytes(), &[value, ttl.as_bytes()]).await.map(drop)
+    }
+
+    /// The time a row lives: up to a tenth less than configured.
+    fn spread_ttl(&self) -> Duration {
+        let mut seed = self.seed.get(); // xorshift64 (Marsaglia, "Xorshift RNGs")
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        self.seed.set(seed);
+        let thousandths = u32::try_from(seed % 100).expect("less than 100");
+        self.row_ttl - self.row_ttl * thousandths / 1000
+    }
+}
+
+/// Milliseconds as Redis takes them: at least 1.
+pub fn millis(ttl: Duration) -> String {
+    ttl.as_millis().max(1).to_string()
+}
+
+fn value(version: u64, kind: u8, payload: &[u8]) -> Vec<u8> {
+    let mut value = Vec::with_capacity(HEAD + payload.len());
+    value.extend_from_slice(&version.to_be_bytes());
+    value.push(kind);
+    value.extend_from_slice(payload);
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_values_are_believed() {
+        let understand =
+            |bytes: &[u8]| Cache::understand(Ok(Reply::Bulk(Bytes::copy_from_slice(bytes))));
+        assert_eq!(understand(&value(3, LIVE, b"x")), Cached::Live(3, Bytes::from_static(b"x")));
+        assert_eq!(understand(&value(0, ABSENT, b"")), Cached::Gone);
+        assert_eq!(understand(&value(4, TOMBSTONE, b"")), Cached::Gone);
+        assert_eq!(understand(&value(4, FENCE, b"")), Cached::Unknown);
+        for bad in [&b""[..], b"1234567", b"12345678", b"12345678?"] {
+            assert_eq!(understand(bad), Cached::Unknown);
+        }
+        assert_eq!(Cache::understand(Ok(Reply::Nil)), Cached::Unknown);
+        assert_eq!(Cache::understand(Err(StoreError::redis("down"))), Cached::Unknown);
+    }
+}

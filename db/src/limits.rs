@@ -1,0 +1,137 @@
+//! Every bound of this crate, with its reason. Sizes are in bytes unless a name says otherwise.
+
+use std::time::Duration;
+
+/// Redis commands that wait for their reply, per shard. A reply takes well under a millisecond, so
+/// this is many turns of work; past it Redis is stuck and callers are better told at once.
+pub const REDIS_IN_FLIGHT_MAX: usize = 16 * 1024;
+
+/// Bytes of commands that wait for the socket.
+pub const REDIS_OUT_MAX: usize = 8 * 1024 * 1024;
+
+/// Room for one ring read: some hundreds of rows.
+pub const REDIS_READ_CHUNK: usize = 64 * 1024;
+
+/// Longest bulk string in a reply. Our values stay under a kilobyte, INFO under ten.
+pub const RESP_BULK_MAX: usize = 256 * 1024;
+
+/// Most elements of one array in a reply: all sessions of a user, fields and values.
+pub const RESP_ARRAY_MAX: usize = 8 * 1024;
+
+/// Deepest nesting of arrays in a reply. Ours are flat.
+pub const RESP_DEPTH_MAX: usize = 4;
+
+/// Longest line of a reply that is not a bulk string: an error text of a script.
+pub const RESP_LINE_MAX: usize = 4 * 1024;
+
+/// Longest whole reply, all elements together.
+pub const RESP_REPLY_MAX: usize = 1024 * 1024;
+
+/// Time for a connection to Redis and its greeting.
+pub const REDIS_CONNECT_MAX: Duration = Duration::from_secs(1);
+
+/// A connection whose oldest command has no reply for so long is given up. Readers wait no longer
+/// than this before they turn to the database.
+pub const REDIS_SILENCE_MAX: Duration = Duration::from_millis(800);
+
+/// How often the silence is measured.
+pub const REDIS_SILENCE_TICK: Duration = Duration::from_millis(200);
+
+/// First pause before a new connection; doubles up to [`BACKOFF_MAX`], with jitter.
+pub const BACKOFF_MIN: Duration = Duration::from_millis(20);
+
+/// Longest pause before a new connection: a server that is back is found within this time.
+pub const BACKOFF_MAX: Duration = Duration::from_millis(500);
+
+/// Keys in one `SELECT … IN (…)`. Larger batches gain little and delay their first member.
+pub const BATCH_KEYS_MAX: usize = 128;
+
+/// Sizes to which a batch is padded, so that few prepared statements serve all of them.
+pub const BATCH_SIZES: [usize; 4] = [1, 8, 32, BATCH_KEYS_MAX];
+
+/// Readers that wait for a batch, per shard and kind of key: all requests of some links.
+pub const READERS_MAX: usize = 16 * 1024;
+
+/// Searches that wait for a connection, per shard. Each costs a range scan.
+pub const SEARCHES_MAX: usize = 1024;
+
+/// Most rows of one search, the page's look-ahead included.
+pub const SEARCH_ROWS_MAX: u32 = 101;
+
+/// Time for a connection to the database, logging in included.
+pub const DATABASE_CONNECT_MAX: Duration = Duration::from_secs(2);
+
+/// Longest read. The connection is dropped afterwards, for its state is unknown.
+pub const READ_MAX: Duration = Duration::from_secs(3);
+
+/// Pause between two looks for queued readers whose deadline has passed.
+pub const SWEEP_EVERY: Duration = Duration::from_millis(50);
+
+/// Largest packet we send to or accept from the database.
+pub const PACKET_MAX: usize = 4 * 1024 * 1024;
+
+/// Prepared statements kept per connection: ours are about a dozen.
+pub const STATEMENTS_MAX: usize = 32;
+
+/// Seconds the server keeps an idle connection. Longer than any pause between two requests at
+/// night; a connection dropped nevertheless is replaced without an error.
+pub const IDLE_CONNECTION_S: usize = 8 * 3600;
+
+/// A connection unused for longer is asked whether it lives before a write is trusted to it.
+pub const IDLE_CHECK: Duration = Duration::from_millis(500);
+
+/// Seconds a statement waits for a row lock. Rows are locked for one commit only.
+pub const LOCK_WAIT_S: u32 = 2;
+
+/// Writes that wait for a transaction, per shard: a second's worth at a slow disk.
+pub const WRITES_MAX: usize = 1024;
+
+/// Writes in one transaction: enough to hide a commit's flush, few enough to hold locks briefly.
+pub const GROUP_MAX: usize = 64;
+
+/// Longest transaction. The connection is dropped afterwards.
+pub const TRANSACTION_MAX: Duration = Duration::from_secs(10);
+
+/// Attempts of one write that lost against a deadlock or a lock wait.
+pub const WRITE_ATTEMPTS: usize = 4;
+
+/// Attempts of a change that names no version and meets other changes of the same row.
+pub const CHANGE_ATTEMPTS: usize = 4;
+
+/// Pause between two attempts to put a committed row into the cache while Redis reconnects.
+pub const PUT_RETRY_EVERY: Duration = Duration::from_millis(25);
+
+/// How long a fence keeps rows of an older version out of the cache: longer than the wait for the
+/// transaction, the transaction and the oldest fill together.
+pub const FENCE_TTL: Duration = Duration::from_secs(30);
+
+/// A write whose fence is older than this when its transaction would begin is not begun.
+pub const FENCE_AGE_MAX: Duration = Duration::from_secs(5);
+
+/// A row read longer ago than this is not put into the cache: its fence may be gone.
+pub const FILL_AGE_MAX: Duration = Duration::from_secs(5);
+
+/// How long a deleted row's tombstone stays. Longer than [`FILL_AGE_MAX`].
+pub const TOMBSTONE_TTL: Duration = Duration::from_secs(60);
+
+/// How long Redis remembers which id a name led to. Longer than a hint is useful costs memory.
+pub const NAME_HINT_TTL: Duration = Duration::from_secs(3600);
+
+/// Names whose id is remembered in the process, per shard: about 3 MiB.
+pub const NAME_HINTS_MAX: usize = 32 * 1024;
+
+/// Seconds to wait for another program that migrates the same database.
+pub const MIGRATE_LOCK_S: u32 = 60;
+
+/// Longest username, in bytes: they are ASCII.
+pub const USERNAME_MAX: usize = 32;
+
+/// Time for both servers to answer a health check.
+pub const HEALTH_MAX: Duration = Duration::from_secs(1);
+
+const _: () = assert!(
+    FENCE_AGE_MAX.as_secs() + TRANSACTION_MAX.as_secs() + FILL_AGE_MAX.as_secs()
+        < FENCE_TTL.as_secs(),
+    "no row read before a commit can reach the cache after its fence is gone"
+);
+const _: () = assert!(FILL_AGE_MAX.as_secs() < TOMBSTONE_TTL.as_secs(), "nor a deleted one");

@@ -1,0 +1,10 @@
+//! How we talk to MySQL and MariaDB: batched reads and grouped writes on long-lived connections.
+
+mod batch;
+mod connect;
+mod group;
+mod reader;
+
+pub use connect::options;
+pub use group::{Write, Writer};
+pub use reader::{Found, Readers};

@@ -1,0 +1,9 @@
+//! How we talk to Redis: commands in, replies out, over one pipelined ring connection per shard.
+
+mod pipeline;
+mod resp;
+mod script;
+mod socket;
+
+pub use pipeline::{Answer, Redis};
+pub use resp::Reply;

@@ -1,0 +1,416 @@
+//! One connection to Redis, shared by all tasks of a shard.
+//!
+//! Commands issued in one turn of the loop leave in one write; replies are matched in order. What
+//! is in flight is bounded in number and in bytes. A connection that is lost or silent fails what
+//! was in flight at once and is replaced with jittered backoff; meanwhile every command fails at
+//! once, so a reader turns to the database without waiting.
+
+use super::resp::{Reader, Reply};
+use super::script::{Lua, Scripts};
+use super::socket::{Address, Socket};
+use crate::backoff::Backoff;
+use crate::error::{Server, StoreError};
+use crate::limits::{
+    REDIS_CONNECT_MAX, REDIS_IN_FLIGHT_MAX, REDIS_OUT_MAX, REDIS_READ_CHUNK, REDIS_SILENCE_MAX,
+    REDIS_SILENCE_TICK,
+};
+use crate::slots::{Slots, Wait, after_ready_tasks};
+use ::redis::Cmd;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+/// A reply on its way.
+pub type Answer = Wait<Result<Reply, StoreError>>;
+
+/// Eight hex digits that name one life of the server: another after each restart.
+pub type RunId = [u8; 8];
+
+/// The pipelined connection of one shard.
+pub struct Redis {
+    shared: Rc<Shared>,
+    pub scripts: Rc<Scripts>,
+    keeper: RefCell<Option<JoinHandle<()>>>,
+}
+
+struct Shared {
+    address: Address,
+    slots: Slots<Result<Reply, StoreError>>,
+    state: RefCell<State>,
+    /// Wakes the writer.
+    queued: Notify,
+    /// Wakes the keeper out of its pause.
+    closing: Notify,
+}
+
+struct State {
+    /// Connected and greeted: commands are accepted.
+    online: bool,
+    closing: bool,
+    run: RunId,
+    out: Vec<u8>,
+    /// Slots of the commands written or queued, in order.
+    in_flight: VecDeque<usize>,
+    /// Replies read on this connection so far.
+    answered: u64,
+    /// Why there is no connection.
+    why: Arc<str>,
+    scratch: Cmd,
+}
+
+impl Redis {
+    /// Begins to connect, and goes on for as long as this value lives.
+    pub fn new(url: &str) -> Result<Redis, StoreError> {
+        let shared = Rc::new(Shared {
+            address: Address::parse(url)?,
+            slots: Slots::new(),
+            state: RefCell::new(State {
+                online: false,
+                closing: false,
+                run: *b"--------",
+                out: Vec::new(),
+                in_flight: VecDeque::new(),
+                answered: 0,
+                why: Arc::from("not connected yet"),
+                scratch: Cmd::new(),
+            }),
+            queued: Notify::new(),
+            closing: Notify::new(),
+        });
+        let scripts = Rc::new(Scripts::new());
+        let keeper = tokio_uring::spawn(keep(shared.clone(), scripts.clone()));
+        Ok(Redis { shared, scripts, keeper: RefCell::new(Some(keeper)) })
+    }
+
+    /// Waits until the first connection stands.
+    pub async fn ready(&self) -> Result<(), StoreError> {
+        let give_up = Instant::now() + REDIS_CONNECT_MAX * 2;
+        loop {
+            let (online, why) = {
+                let state = self.shared.state.borrow();
+                (state.online, state.why.clone())
+            };
+            if online {
+                return Ok(());
+            }
+            if Instant::now() >= give_up {
+                return Err(StoreError::redis(format!(
+                    "no connection to {}: {why}. Check that Redis runs there and that \
+                     [redis] url is right",
+                    self.shared.address.shown
+                )));
+            }
+            tokio::time::sleep(crate::limits::BACKOFF_MIN).await;
+        }
+    }
+
+    /// Queues a command now; the future waits for its reply. An error reply of the server is an
+    /// `Err`. The connection's run id is the one that [`Redis::run`] says at this moment.
+    pub fn issue(&self, build: impl FnOnce(&mut Cmd) -> &mut Cmd) -> Result<Answer, StoreError> {
+        let state = &mut *self.shared.state.borrow_mut();
+        if !state.online {
+            return Err(StoreError::redis(state.why.clone()));
+        }
+        if state.in_flight.len() >= REDIS_IN_FLIGHT_MAX || state.out.len() >= REDIS_OUT_MAX {
+            return Err(StoreError::Busy(Server::Redis));
+        }
+        Ok(self.shared.push(state, build))
+    }
+
+    /// Issues a command and waits for its reply.
+    pub async fn call(
+        &self,
+        build: impl FnOnce(&mut Cmd) -> &mut Cmd,
+    ) -> Result<Reply, StoreError> {
+        self.issue(build)?.await
+    }
+
+    /// Queues a script by its hash. The server may have forgotten it: then the reply is an error,
+    /// and the scripts are loaded again for the next time.
+    pub fn issue_script(
+        &self,
+        lua: &Lua,
+        key: &[u8],
+        args: &[&[u8]],
+    ) -> Result<Answer, StoreError> {
+        self.issue(|cmd| {
+            let cmd = cmd.arg("EVALSHA").arg(lua.hash()).arg(1).arg(key);
+            args.iter().fold(cmd, |cmd, arg| cmd.arg(*arg))
+        })
+    }
+
+    /// Runs a script, sending its code if the server has forgotten it.
+    pub async fn script(&self, lua: &Lua, key: &[u8], args: &[&[u8]]) -> Result<Reply, StoreError> {
+        match self.issue_script(lua, key, args)?.await {
+            Err(StoreError::Unavailable { why, .. }) if why.starts_with("NOSCRIPT") => {
+                self.call(|cmd| {
+                    let cmd = cmd.arg("EVAL").arg(lua.code).arg(1).arg(key);
+                    args.iter().fold(cmd, |cmd, arg| cmd.arg(*arg))
+                })
+                .await
+            }
+            reply => reply,
+        }
+    }
+
+    /// The run id of the server that commands issued now will reach.
+    pub fn run(&self) -> RunId {
+        self.shared.state.borrow().run
+    }
+
+    /// Ends the connection; what is in flight fails.
+    pub async fn close(&self) {
+        self.shared.state.borrow_mut().closing = true;
+        self.shared.closing.notify_one();
+        let keeper = self.keeper.borrow_mut().take();
+        if let Some(keeper) = keeper {
+            // It ends by itself; a panic in it has been reported already.
+            let _ = keeper.await;
+        }
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.shared.state.borrow_mut().closing = true;
+        self.shared.closing.notify_one();
+    }
+}
+
+impl Shared {
+    fn push(&self, state: &mut State, build: impl FnOnce(&mut Cmd) -> &mut Cmd) -> Answer {
+        state.scratch.clear();
+        build(&mut state.scratch);
+        if state.out.is_empty() {
+            self.queued.notify_one();
+        }
+        state.scratch.write_packed_command(&mut state.out);
+        let (number, wait) = self.slots.open();
+        state.in_flight.push_back(number);
+        wait
+    }
+
+    /// Queues a command of the greeting, before the connection is open to others.
+    fn greet(&self, build: impl FnOnce(&mut Cmd) -> &mut Cmd) -> Answer {
+        self.push(&mut self.state.borrow_mut(), build)
+    }
+
+    /// Gives the oldest command its reply. False when no command waits for one.
+    fn deliver(&self, reply: Reply) -> bool {
+        let number = {
+            let mut state = self.state.borrow_mut();
+            state.answered += 1;
+            state.in_flight.pop_front()
+        };
+        let Some(number) = number else { return false };
+        let answer = match reply {
+            Reply::Error(text) => {
+                Err(StoreError::redis(String::from_utf8_lossy(&text).into_owned()))
+            }
+            reply => Ok(reply),
+        };
+        self.slots.fill(number, answer);
+        true
+    }
+
+    /// Fails all that waits and forgets what was not sent.
+    fn fail_all(&self, why: &str) {
+        let (lost, why) = {
+            let mut state = self.state.borrow_mut();
+            state.online = false;
+            state.out.clear();
+            state.why = Arc::from(why);
+            (std::mem::take(&mut state.in_flight), state.why.clone())
+        };
+        for number in lost {
+            self.slots.fill(number, Err(StoreError::redis(why.clone())));
+        }
+    }
+
+    fn is_closing(&self) -> bool {
+        self.state.borrow().closing
+    }
+}
+
+/// Connects, serves the connection to its end, and begins anew, until closed.
+async fn keep(shared: Rc<Shared>, scripts: Rc<Scripts>) {
+    let mut backoff = Backoff::new();
+    let mut reported = false;
+    while !shared.is_closing() {
+        let why = match Socket::connect(&shared.address).await {
+            Ok(socket) => {
+                serve(&shared, &scripts, Rc::new(socket), &mut backoff, &mut reported).await
+            }
+            Err(error) => error.to_string(),
+        };
+        shared.fail_all(&why);
+        if shared.is_closing() {
+            break;
+        }
+        if !reported {
+            reported = true;
+            tracing::warn!(server = %shared.address.shown, why, "no connection to Redis; trying again");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(backoff.next()) => {}
+            () = shared.closing.notified() => {}
+        }
+    }
+    shared.fail_all("the connection was closed");
+}
+
+/// Greets, opens the connection to commands, and waits for its end; says why it ended.
+async fn serve(
+    shared: &Rc<Shared>,
+    scripts: &Rc<Scripts>,
+    socket: Rc<Socket>,
+    backoff: &mut Backoff,
+    reported: &mut bool,
+) -> String {
+    shared.state.borrow_mut().answered = 0;
+    let done = Rc::new(Notify::new());
+    let mut reader =
+        tokio_uring::spawn(read_replies(shared.clone(), scripts.clone(), socket.clone()));
+    let writer = tokio_uring::spawn(write_commands(shared.clone(), socket.clone(), done.clone()));
+    let mut why = None;
+    match tokio::time::timeout(REDIS_CONNECT_MAX, greet(shared, scripts)).await {
+        Ok(Ok(run)) => {
+            let mut state = shared.state.borrow_mut();
+            state.run = run;
+            state.online = true;
+            drop(state);
+            backoff.reset();
+            if std::mem::take(reported) {
+                tracing::info!(server = %shared.address.shown, "connected to Redis again");
+            }
+        }
+        Ok(Err(error)) => why = Some(error.to_string()),
+        Err(_) => why = Some("no answer to the greeting in time".to_owned()),
+    }
+    if why.is_none() {
+        why = tokio::select! {
+            ended = &mut reader => Some(ended.unwrap_or_else(|e| e.to_string())),
+            silent = watch(shared) => Some(silent.to_owned()),
+            () = shared.closing.notified() => Some("closed by us".to_owned()),
+        };
+    }
+    shared.fail_all(why.as_deref().unwrap_or("lost"));
+    socket.shutdown();
+    done.notify_one();
+    if !reader.is_finished() {
+        let _ = reader.await;
+    }
+    let _ = writer.await;
+    // What the two tasks left between the failure above and their end.
+    shared.fail_all(why.as_deref().unwrap_or("lost"));
+    why.unwrap_or_default()
+}
+
+/// Logs in, loads the scripts, and learns the run id.
+async fn greet(shared: &Rc<Shared>, scripts: &Scripts) -> Result<RunId, StoreError> {
+    let address = &shared.address;
+    let mut waits = Vec::new();
+    if let Some(password) = &address.password {
+        waits.push(shared.greet(|cmd| {
+            let cmd = address.username.iter().fold(cmd.arg("AUTH"), |cmd, name| cmd.arg(name));
+            cmd.arg(password)
+        }));
+    }
+    if address.database != 0 {
+        waits.push(shared.greet(|cmd| cmd.arg("SELECT").arg(address.database)));
+    }
+    waits.extend(load_scripts(shared, scripts));
+    let info = shared.greet(|cmd| cmd.arg("INFO").arg("server"));
+    for wait in waits {
+        wait.await?;
+    }
+    let Reply::Bulk(info) = info.await? else {
+        return Err(StoreError::corrupt(Server::Redis, "INFO gave no text"));
+    };
+    let mut run = RunId::default();
+    let found = memchr::memmem::find(&info, b"run_id:").map(|at| &info[at + 7..]);
+    match found.and_then(|id| id.get(..run.len())) {
+        Some(id) if id.iter().all(u8::is_ascii_alphanumeric) => run.copy_from_slice(id),
+        _ => return Err(StoreError::corrupt(Server::Redis, "INFO gave no run_id")),
+    }
+    Ok(run)
+}
+
+fn load_scripts(shared: &Shared, scripts: &Scripts) -> Vec<Answer> {
+    let load = |lua: &&Lua| shared.greet(|cmd| cmd.arg("SCRIPT").arg("LOAD").arg(lua.code));
+    scripts.all().iter().map(load).collect()
+}
+
+/// Ends when a command has waited for its reply for too long.
+async fn watch(shared: &Shared) -> &'static str {
+    let mut answered = 0;
+    let mut moved = Instant::now();
+    loop {
+        tokio::time::sleep(REDIS_SILENCE_TICK).await;
+        let state = shared.state.borrow();
+        if state.answered != answered || state.in_flight.is_empty() {
+            answered = state.answered;
+            moved = Instant::now();
+        } else if moved.elapsed() >= REDIS_SILENCE_MAX {
+            return "no reply in time";
+        }
+    }
+}
+
+async fn write_commands(shared: Rc<Shared>, socket: Rc<Socket>, done: Rc<Notify>) {
+    let mut spare = Vec::with_capacity(REDIS_READ_CHUNK);
+    loop {
+        if shared.state.borrow().out.is_empty() {
+            tokio::select! {
+                () = shared.queued.notified() => {}
+                () = done.notified() => return,
+            }
+        }
+        after_ready_tasks().await;
+        std::mem::swap(&mut spare, &mut shared.state.borrow_mut().out);
+        if spare.is_empty() {
+            continue;
+        }
+        let (result, sent) = socket.write_all(spare).await;
+        spare = sent;
+        spare.clear();
+        spare.shrink_to(REDIS_READ_CHUNK);
+        if result.is_err() {
+            socket.shutdown();
+            return;
+        }
+    }
+}
+
+/// Matches replies to commands until the connection ends; says why it did.
+async fn read_replies(shared: Rc<Shared>, scripts: Rc<Scripts>, socket: Rc<Socket>) -> String {
+    let mut replies = Reader::default();
+    let mut buffer = Vec::with_capacity(REDIS_READ_CHUNK);
+    loop {
+        let (result, filled) = socket.read(buffer).await;
+        buffer = filled;
+        match result {
+            Ok(0) => return "the server closed the connection".to_owned(),
+            Ok(n) => replies.feed(&buffer[..n]),
+            Err(error) => return error.to_string(),
+        }
+        loop {
+            match replies.next() {
+                Ok(None) => break,
+                Ok(Some(reply)) => {
+                    if matches!(&reply, Reply::Error(text) if text.starts_with(b"NOSCRIPT")) {
+                        drop(load_scripts(&shared, &scripts));
+                    }
+                    if !shared.deliver(reply) {
+                        return "a reply that nobody asked for".to_owned();
+                    }
+                }
+                Err(malformed) => return malformed.to_string(),
+            }
+        }
+    }
+}

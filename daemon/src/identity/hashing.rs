@@ -24,8 +24,7 @@ pub struct Hashing {
     runs: Arc<AtomicU64>,
 }
 
-/// A password to verify.
-#[derive(Debug)]
+/// A password to verify. It is not for printing.
 pub struct Check {
     /// The stored PHC string; nothing when there is no such user.
     pub stored: Option<String>,
@@ -37,8 +36,7 @@ pub struct Check {
     pub salt: [u8; SALT_LEN],
 }
 
-/// How a check ended.
-#[derive(Debug)]
+/// How a check ended. It is not for printing.
 pub enum Verdict {
     /// It is the password.
     Right {

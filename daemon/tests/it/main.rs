@@ -3,3 +3,4 @@
 mod client;
 mod link;
 mod process;
+mod services;

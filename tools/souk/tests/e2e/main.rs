@@ -5,10 +5,15 @@
 
 #![allow(clippy::unwrap_used)] // a helper of tests fails like a test
 
+mod accounts;
 mod browser;
 mod client;
 mod command;
+mod crowd;
 mod doctor;
+mod faults;
 mod migrate;
 mod seed;
+mod several;
 mod up;
+mod wire;

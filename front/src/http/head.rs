@@ -232,9 +232,8 @@ impl fmt::Debug for Head {
 /// a refusal.
 pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, Refusal> {
     let window = &bytes[..bytes.len().min(MAX_HEAD)];
-    let start = match skip_empty_lines(window)? {
-        Some(start) if start < window.len() => start,
-        _ => return Ok(None),
+    let Some(start) = skip_empty_lines(window) else {
+        return Ok(None);
     };
     if !is_token_byte(window[start]) {
         return Err(Refusal::bad("The request does not begin with a method."));
@@ -263,14 +262,15 @@ fn incomplete(bytes: &[u8]) -> Result<Option<(Head, usize)>, Refusal> {
 }
 
 /// Where the request line begins; `None` if that is not certain yet.
-fn skip_empty_lines(bytes: &[u8]) -> Result<Option<usize>, Refusal> {
+fn skip_empty_lines(bytes: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
         match bytes[at..] {
+            [] => return None,
             [b'\r', b'\n', ..] if at < 2 * MAX_LEADING_EMPTY_LINES => at += 2,
-            [b'\r'] if at < 2 * MAX_LEADING_EMPTY_LINES => return Ok(None),
+            [b'\r'] if at < 2 * MAX_LEADING_EMPTY_LINES => return None,
             // Anything that is no method is refused by the caller.
-            _ => return Ok(Some(at)),
+            _ => return Some(at),
         }
     }
 }

@@ -324,7 +324,9 @@ fn push_decimal(number: u64, out: &mut Vec<u8>) {
 mod tests {
     use super::{Body, Encoding, Headers, Response, encode, push_decimal, reason};
     use crate::http::Version;
+    use proptest::collection::vec;
     use proptest::prelude::*;
+    use proptest::sample::select;
 
     const HOW: Encoding<'_> = Encoding {
         date: b"Sun, 06 Nov 1994 08:49:37 GMT",
@@ -404,19 +406,17 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig {
-            failure_persistence: None,
-            ..ProptestConfig::default()
-        })]
-
         #[test]
-        fn no_value_can_add_a_line(value in any::<String>()) {
+        fn no_value_can_add_a_line(
+            value in vec(select(vec!['\r', '\n', '\0', '\x7f', ':', ' ', 'a', 'é']), 0..8),
+        ) {
+            let value = String::from_iter(value);
             let mut headers = Headers::default();
             headers.push("location", format_args!("/{value}?{value}"));
             headers.push("x", 1);
             let text = std::str::from_utf8(headers.as_bytes()).unwrap();
             prop_assert_eq!(text.matches(['\r', '\n']).count(), 4);
-            prop_assert!(!text.contains('\0'));
+            prop_assert!(!text.contains(['\0', '\x7f']));
             prop_assert_eq!(headers.iter().count(), 2);
             prop_assert_eq!(headers.get("x"), Some("1"));
         }

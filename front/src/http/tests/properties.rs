@@ -104,8 +104,6 @@ fn encode(chunks: &[Chunk], trailers: &[&str]) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
     #[test]
     fn garbage_never_panics_and_cuts_never_change_its_verdict(
         bytes in vec(any::<u8>(), 0..300),

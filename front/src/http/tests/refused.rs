@@ -285,6 +285,8 @@ fn chunks_that_parsers_read_differently_are_refused() {
         ("5\r\nhello\n0\r\n\r\n", BadRequest),
         ("5\r\nhello\r0\r\n\r\n", BadRequest),
         ("5\r\nhello!\r\n0\r\n\r\n", BadRequest),
+        ("5\r\nhello!\n0\r\n\r\n", BadRequest),
+        ("5\r\nhello\n\n0\r\n\r\n", BadRequest),
         ("4\r\nhello\r\n0\r\n\r\n", BadRequest),
         ("0\r\n\n", BadRequest),
         ("0\r\n\rx", BadRequest),

@@ -133,12 +133,13 @@ impl Shard {
     /// Serves a link that the door checked.
     fn take(self: &Rc<Shard>, arrival: Arrival) {
         let Arrival { socket, inbox, peer } = arrival;
-        if self.links.borrow().len() >= LINKS_PER_SHARD_MAX {
-            tracing::warn!(peer, "link refused: this shard has {LINKS_PER_SHARD_MAX} already");
-            return;
-        }
         let shard = Rc::clone(self);
         let link = Rc::new(Link::new(Rc::clone(self), TcpStream::from_std(socket), peer));
+        if self.links.borrow().len() >= LINKS_PER_SHARD_MAX {
+            link.turn_away(&format!("this shard has {LINKS_PER_SHARD_MAX} links already"));
+            tokio_uring::spawn(async move { session::serve(&link, inbox).await });
+            return;
+        }
         link.greet(&self.hello);
         let key = self.links.borrow_mut().insert(Rc::clone(&link));
         tokio_uring::spawn(async move {

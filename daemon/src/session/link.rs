@@ -53,6 +53,12 @@ impl Link {
         self.send(&Header::new(Kind::Hello, 0), hello);
     }
 
+    /// Refuses the link: it closes when the peer was told why.
+    pub(crate) fn turn_away(&self, why: &str) {
+        self.send(&Header::new(Kind::GoAway, 0), &GoAway { reason: why.into() });
+        self.close(why);
+    }
+
     /// The shard that serves this link.
     pub(crate) fn shard(&self) -> &Rc<Shard> {
         &self.shard
@@ -82,16 +88,22 @@ impl Link {
         Ticket { link: Rc::clone(self), id: call.id, ended: false }
     }
 
-    /// Queues a frame.
-    fn push(&self, push: impl FnOnce(&mut Outbox) -> Result<(), PushError>) {
+    /// Queues a frame and wakes the writer.
+    fn try_push(
+        &self,
+        push: impl FnOnce(&mut Outbox) -> Result<(), PushError>,
+    ) -> Result<(), PushError> {
         let pushed = push(&mut self.outbox.borrow_mut());
-        match pushed {
-            Ok(()) => self.queued.set(),
-            Err(PushError::Full) => self.close("it does not read: its outbox is full"),
-            Err(PushError::TooLong) => {
-                tracing::error!(peer = self.peer, "a message is longer than a frame may be");
-                self.close("a message is longer than a frame may be");
-            }
+        if pushed.is_ok() {
+            self.queued.set();
+        }
+        pushed
+    }
+
+    /// Queues a frame that the link cannot do without.
+    fn push(&self, push: impl FnOnce(&mut Outbox) -> Result<(), PushError>) {
+        if let Err(error) = self.try_push(push) {
+            self.close(&format!("its peer does not read: {error}"));
         }
     }
 
@@ -108,6 +120,20 @@ impl Link {
     /// Answers a request that did not start.
     pub(crate) fn refuse(&self, id: u64, failure: &Failure) {
         self.push(|outbox| outbox.push_failure(id, failure));
+    }
+
+    /// Answers a request with a message, or with a failure if the message cannot be queued.
+    fn answer(&self, id: u64, message: &impl Message) {
+        let header = Header::new(Kind::Response, id);
+        match self.try_push(|outbox| outbox.push(&header, message)) {
+            Ok(()) => {}
+            Err(PushError::Full) => self.refuse(id, &Failure::new(Code::Busy)),
+            Err(PushError::TooLong) => {
+                let bytes = message.encoded_len();
+                tracing::error!(peer = self.peer, bytes, "an answer is longer than a frame may be");
+                self.refuse(id, &Failure::new(Code::Internal));
+            }
+        }
     }
 
     /// Tells the peer to send no new requests; the link closes when what it asked is answered.
@@ -201,7 +227,7 @@ impl Ticket {
     pub(crate) fn answer<M: Message>(mut self, answer: &Result<M, Failure>) {
         if self.leave() {
             match answer {
-                Ok(message) => self.link.send(&Header::new(Kind::Response, self.id), message),
+                Ok(message) => self.link.answer(self.id, message),
                 Err(failure) => self.link.refuse(self.id, failure),
             }
         }

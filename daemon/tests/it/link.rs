@@ -185,7 +185,7 @@ fn over_the_bound_in_flight_is_busy_at_once_and_cancels_make_room() {
     while ids.len() < REQUESTS_IN_FLIGHT_MAX {
         ids.extend((0..256).map(|_| begin_upload(&mut client, &caller, 60_000)));
     }
-    let extra = GetUserRequest { caller: None, id: 1 };
+    let extra = GetUserRequest { caller: None, id: u64::from(u32::MAX) };
     let id = client.ask(Method::GetUser, Flags::NONE, &extra);
     let refused = client.next_of_requests();
     assert_eq!(refused.header.request_id, id, "{refused:?}");
@@ -236,8 +236,7 @@ fn answers_go_to_the_front_that_asked() {
     }
 }
 
-/// A picture of noise, so that its encoding is long: PPM is not taken, so it is drawn as a GIF of
-/// raw codes by the image library's own encoder.
+/// A picture of half transparent noise, so that it is stored as PNG and long: several items.
 fn noise() -> Vec<u8> {
     let mut state = 1u32;
     let picture = image::RgbaImage::from_fn(256, 256, |_, _| {

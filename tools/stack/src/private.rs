@@ -13,6 +13,10 @@ use crate::StackError;
 const WATCHER: &str = "read -r _; i=0; while [ -e \"$1\" ] && [ $i -lt 25 ]; do \
     rm -rf -- \"$1\" && break; sleep 0.2; i=$((i+1)); done";
 
+/// The file whose lock says that the directory is in use. A name that no user of the directory
+/// takes for something of its own.
+const LOCK: &str = ".private-dir";
+
 /// A directory `souk-<pid>-<random>` that only we may enter. It is removed on drop, or by a
 /// watcher after our death.
 pub struct PrivateDir {
@@ -32,7 +36,7 @@ impl PrivateDir {
             .tempdir_in(&root)
             .map_err(StackError::io(format!("make a directory in {}", root.display())))?
             .keep();
-        let lock = File::create(path.join("lock"))
+        let lock = File::create(path.join(LOCK))
             .and_then(|lock| lock.lock().map(|()| lock))
             .map_err(StackError::io(format!("lock {}", path.display())))?;
         let watcher = Command::new("/bin/sh")
@@ -83,7 +87,7 @@ fn sweep(root: &Path) {
         if Path::new("/proc").join(pid.to_string()).exists() {
             continue;
         }
-        let unlocked = match File::open(entry.path().join("lock")) {
+        let unlocked = match File::open(entry.path().join(LOCK)) {
             Ok(lock) => lock.try_lock().is_ok(),
             Err(_) => true,
         };

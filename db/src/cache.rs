@@ -190,21 +190,4 @@ fn value(version: u64, kind: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_whole_values_are_believed() {
-        let understand =
-            |bytes: &[u8]| Cache::understand(Ok(Reply::Bulk(Bytes::copy_from_slice(bytes))));
-        assert_eq!(understand(&value(3, LIVE, b"x")), Cached::Live(3, Bytes::from_static(b"x")));
-        assert_eq!(understand(&value(0, ABSENT, b"")), Cached::Gone);
-        assert_eq!(understand(&value(4, TOMBSTONE, b"")), Cached::Gone);
-        assert_eq!(understand(&value(4, FENCE, b"")), Cached::Unknown);
-        for bad in [&b""[..], b"1234567", b"12345678", b"12345678?"] {
-            assert_eq!(understand(bad), Cached::Unknown);
-        }
-        assert_eq!(Cache::understand(Ok(Reply::Nil)), Cached::Unknown);
-        assert_eq!(Cache::understand(Err(StoreError::redis("down"))), Cached::Unknown);
-    }
-}
+mod tests;

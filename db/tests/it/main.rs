@@ -1,0 +1,11 @@
+//! The stores on a real MariaDB and a real Redis, private to each test.
+
+#![allow(missing_docs, clippy::unwrap_used)] // a test has no readers and fails by panicking
+
+mod cache;
+mod failures;
+mod harness;
+mod migrations;
+mod sessions;
+mod users;
+mod wire;

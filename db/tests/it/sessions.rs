@@ -1,0 +1,123 @@
+//! Sessions.
+
+use crate::harness::{create, redis, settings, soon, stack, with_stores};
+use souk_db::{SessionId, SessionRecord};
+
+fn record(created_at_ms: i64) -> SessionRecord {
+    SessionRecord {
+        created_at_ms,
+        last_seen_ms: created_at_ms,
+        expires_at_ms: 4_000_000_000_000,
+        device: "Firefox on Linux".to_owned(),
+        address: "192.0.2.7".to_owned(),
+    }
+}
+
+fn id(n: u8) -> SessionId {
+    [n; 16]
+}
+
+#[test]
+fn a_session_lives_until_it_is_closed() {
+    let stack = stack();
+    with_stores(&settings(&stack), async |stores| {
+        let ann = create(stores, "ann").await;
+        let accounts = &stores.accounts;
+        assert_eq!(accounts.session(ann.id, &id(1), soon()).await.unwrap(), None);
+        accounts.open_session(ann.id, &id(1), &record(1000), soon()).await.unwrap();
+        assert_eq!(accounts.session(ann.id, &id(1), soon()).await.unwrap(), Some(record(1000)));
+        let (session, user) =
+            accounts.session_and_user(ann.id, &id(1), soon()).await.unwrap().unwrap();
+        assert_eq!((session, user.unwrap().username), (record(1000), "ann".to_owned()));
+        assert_eq!(accounts.session_and_user(ann.id, &id(2), soon()).await.unwrap(), None);
+        assert!(accounts.close_session(ann.id, &id(1), soon()).await.unwrap());
+        assert!(!accounts.close_session(ann.id, &id(1), soon()).await.unwrap());
+        assert_eq!(accounts.session_and_user(ann.id, &id(1), soon()).await.unwrap(), None);
+    });
+}
+
+#[test]
+fn a_session_of_a_deleted_user_finds_no_user() {
+    let stack = stack();
+    with_stores(&settings(&stack), async |stores| {
+        let ann = create(stores, "ann").await;
+        stores.accounts.open_session(ann.id, &id(1), &record(1000), soon()).await.unwrap();
+        stores.accounts.delete(ann.id, soon()).await.unwrap();
+        let found = stores.accounts.session_and_user(ann.id, &id(1), soon()).await.unwrap();
+        assert_eq!(found, Some((record(1000), None)));
+    });
+}
+
+#[test]
+fn past_the_bound_the_oldest_session_goes_and_expired_ones_go_first() {
+    let stack = stack();
+    with_stores(&settings(&stack), async |stores| {
+        let accounts = &stores.accounts;
+        let expired = SessionRecord { expires_at_ms: 1500, ..record(1400) };
+        accounts.open_session(7, &id(9), &expired, soon()).await.unwrap();
+        for n in 0..7 {
+            accounts.open_session(7, &id(n), &record(2000 + i64::from(n)), soon()).await.unwrap();
+        }
+        let held = accounts.sessions(7, soon()).await.unwrap();
+        let ids: Vec<SessionId> = held.iter().map(|(id, _)| *id).collect();
+        assert_eq!(ids, [6, 5, 4, 3, 2].map(id), "newest first, five at most");
+        assert_eq!(held[0].1, record(2006));
+    });
+}
+
+#[test]
+fn the_newest_session_stays_even_if_clocks_disagree() {
+    let stack = stack();
+    with_stores(&settings(&stack), async |stores| {
+        for n in 1..=5 {
+            stores.accounts.open_session(7, &id(n), &record(9000), soon()).await.unwrap();
+        }
+        stores.accounts.open_session(7, &id(6), &record(10), soon()).await.unwrap();
+        assert!(stores.accounts.session(7, &id(6), soon()).await.unwrap().is_some());
+        assert_eq!(stores.accounts.sessions(7, soon()).await.unwrap().len(), 5);
+    });
+}
+
+#[test]
+fn closing_all_others_keeps_exactly_one_and_closing_all_keeps_none() {
+    let stack = stack();
+    with_stores(&settings(&stack), async |stores| {
+        let accounts = &stores.accounts;
+        for n in 1..=4 {
+            accounts.open_session(7, &id(n), &record(1000), soon()).await.unwrap();
+            accounts.open_session(8, &id(n), &record(1000), soon()).await.unwrap();
+        }
+        assert_eq!(accounts.close_other_sessions(7, &id(3), soon()).await.unwrap(), 3);
+        assert_eq!(accounts.sessions(7, soon()).await.unwrap(), [(id(3), record(1000))]);
+        assert_eq!(accounts.close_all_sessions(7, soon()).await.unwrap(), 1);
+        assert!(accounts.sessions(7, soon()).await.unwrap().is_empty());
+        assert_eq!(accounts.sessions(8, soon()).await.unwrap().len(), 4, "another user's stay");
+    });
+}
+
+#[test]
+fn touching_a_closed_session_does_not_bring_it_back() {
+    let stack = stack();
+    with_stores(&settings(&stack), async |stores| {
+        let accounts = &stores.accounts;
+        accounts.open_session(7, &id(1), &record(1000), soon()).await.unwrap();
+        let seen = SessionRecord { last_seen_ms: 5000, ..record(1000) };
+        assert!(accounts.touch_session(7, &id(1), &seen, soon()).await.unwrap());
+        assert_eq!(accounts.session(7, &id(1), soon()).await.unwrap(), Some(seen.clone()));
+        accounts.close_session(7, &id(1), soon()).await.unwrap();
+        assert!(!accounts.touch_session(7, &id(1), &seen, soon()).await.unwrap());
+        assert_eq!(accounts.session(7, &id(1), soon()).await.unwrap(), None);
+    });
+}
+
+#[test]
+fn redis_forgets_a_users_sessions_when_the_last_of_them_ends() {
+    let stack = stack();
+    with_stores(&settings(&stack), async |stores| {
+        let late = SessionRecord { expires_at_ms: 4_000_000_000_123, ..record(1000) };
+        stores.accounts.open_session(7, &id(1), &late, soon()).await.unwrap();
+        stores.accounts.open_session(7, &id(2), &record(1001), soon()).await.unwrap();
+    });
+    let ends = redis(&stack, &["PEXPIRETIME", "souk:{u:7}:sessions"]);
+    assert_eq!(ends.trim(), ":4000000000123");
+}

@@ -1,0 +1,150 @@
+//! The connection to Redis seen from the wire: a relay over TCP between us and the real server.
+
+use crate::harness::{create, settings, soon, stack, with_stores};
+use souk_db::{StoreSettings, Stores};
+use souk_stack::Stack;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Carries bytes both ways, counts what arrives from us, and damages the answers on demand.
+struct Relay {
+    url: String,
+    /// Reads that brought bytes from us: at most one per write of ours.
+    arrivals: Arc<AtomicUsize>,
+    /// The next answers are: 0 passed on, 1 cut in their middle, 2 replaced by garbage.
+    damage: Arc<AtomicUsize>,
+}
+
+fn relay(stack: &Stack) -> Relay {
+    let path = stack.redis_url().strip_prefix("unix://").unwrap().to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    let relay = Relay { url, arrivals: Arc::default(), damage: Arc::default() };
+    let (arrivals, damage) = (relay.arrivals.clone(), relay.damage.clone());
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let (Ok(client), Ok(server)) = (client, UnixStream::connect(&path)) else { return };
+            client.set_nodelay(true).unwrap();
+            let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            let arrivals = arrivals.clone();
+            std::thread::spawn(move || forward(from, to, &arrivals));
+            let damage = damage.clone();
+            std::thread::spawn(move || answer(server, client, &damage));
+        }
+    });
+    relay
+}
+
+fn forward(mut from: TcpStream, mut to: UnixStream, arrivals: &AtomicUsize) {
+    let mut buffer = vec![0; 1 << 20];
+    while let Ok(n) = from.read(&mut buffer) {
+        if n == 0 {
+            break;
+        }
+        arrivals.fetch_add(1, Ordering::SeqCst);
+        if to.write_all(&buffer[..n]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(std::net::Shutdown::Both);
+}
+
+fn answer(mut from: UnixStream, mut to: TcpStream, damage: &AtomicUsize) {
+    let mut buffer = vec![0; 1 << 20];
+    while let Ok(n) = from.read(&mut buffer) {
+        if n == 0 {
+            break;
+        }
+        let sent = match damage.swap(0, Ordering::SeqCst) {
+            0 => to.write_all(&buffer[..n]),
+            1 => {
+                let _ = to.write_all(&buffer[..n / 2]);
+                break;
+            }
+            _ => to.write_all(b"$garbage\r\n"),
+        };
+        if sent.is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(std::net::Shutdown::Both);
+    let _ = from.shutdown(std::net::Shutdown::Both);
+}
+
+#[test]
+fn what_is_asked_in_one_turn_leaves_in_one_write() {
+    let stack = stack();
+    let relay = relay(&stack);
+    let settings = StoreSettings { redis_url: relay.url.clone(), ..settings(&stack) };
+    with_stores(&settings, async |stores| {
+        let ann = create(stores, "ann").await;
+        let before = relay.arrivals.load(Ordering::SeqCst);
+        let mut reads: Vec<_> =
+            (0..100).map(|_| Box::pin(stores.accounts.by_id(ann.id, soon()))).collect();
+        for read in &mut reads {
+            std::future::poll_fn(|cx| {
+                assert!(read.as_mut().poll(cx).is_pending());
+                std::task::Poll::Ready(())
+            })
+            .await;
+        }
+        for read in reads {
+            assert!(read.await.unwrap().is_some());
+        }
+        assert_eq!(relay.arrivals.load(Ordering::SeqCst) - before, 1);
+    });
+}
+
+#[test]
+fn a_session_and_its_cached_user_cost_one_round_trip() {
+    let stack = stack();
+    let relay = relay(&stack);
+    let settings = StoreSettings { redis_url: relay.url.clone(), ..settings(&stack) };
+    with_stores(&settings, async |stores| {
+        let ann = create(stores, "ann").await;
+        let record = souk_db::SessionRecord {
+            created_at_ms: 1,
+            last_seen_ms: 1,
+            expires_at_ms: 4_000_000_000_000,
+            device: String::new(),
+            address: String::new(),
+        };
+        stores.accounts.open_session(ann.id, &[1; 16], &record, soon()).await.unwrap();
+        let before = relay.arrivals.load(Ordering::SeqCst);
+        let found = stores.accounts.session_and_user(ann.id, &[1; 16], soon()).await.unwrap();
+        assert_eq!(found.unwrap().1.unwrap().id, ann.id);
+        assert_eq!(relay.arrivals.load(Ordering::SeqCst) - before, 1);
+    });
+}
+
+#[test]
+fn damaged_answers_cost_the_connection_and_no_read() {
+    let stack = stack();
+    let relay = relay(&stack);
+    let settings = StoreSettings { redis_url: relay.url.clone(), ..settings(&stack) };
+    with_stores(&settings, async |stores| {
+        let ann = create(stores, "ann").await;
+        for damage in [1, 2, 1, 2] {
+            relay.damage.store(damage, Ordering::SeqCst);
+            for _ in 0..3 {
+                assert!(stores.accounts.by_id(ann.id, soon()).await.unwrap().is_some());
+            }
+            while !stores.health().await.redis {}
+        }
+    });
+}
+
+#[test]
+fn a_server_that_accepts_and_says_nothing_is_given_up() {
+    let stack = stack();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let redis_url = format!("redis://{}", silent.local_addr().unwrap());
+    let settings = StoreSettings { redis_url, ..settings(&stack) };
+    crate::harness::on_a_ring(async {
+        let error = Stores::open(&settings).await.err().expect("refused").to_string();
+        assert!(error.contains("[redis] url"), "{error}");
+    });
+}

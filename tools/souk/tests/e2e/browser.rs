@@ -150,8 +150,12 @@ async fn edit_names(window: &Window, api: &Api, phone: &str) {
 }
 
 async fn change_picture(window: &Window, file: &Path) {
+    window.open("/").await;
+    let picture = window.shoot_part(".hero .arcade").await;
+    window.press("#nav-profile").await;
+    window.find(XPath("//h1[.='Leyla the Weaver']")).await;
+
     // Cut off: the name and the type are a picture's, the content is not a whole one.
-    let picture = window.shoot().await;
     std::fs::write(file, &picture[..picture.len() / 2]).expect("the upload can be written");
     window.type_into("#file", &file.to_string_lossy()).await;
     window.find(Css("#cancel:not([hidden])")).await;

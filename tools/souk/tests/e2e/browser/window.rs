@@ -84,6 +84,7 @@ fn capabilities(home: &PrivateDir, scripts: Scripts) -> Capabilities {
             "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
             "--disable-background-networking", "--disable-component-update", "--disable-sync",
             "--disable-dev-shm-usage", "--window-size=1280,1040", "--lang=en-GB",
+            "--force-prefers-reduced-motion",
             // A pipe, so that the browser ends when its driver does, however that ends.
             "--remote-debugging-pipe", profile,
         ],
@@ -162,9 +163,10 @@ impl Window {
         width.expect("the image is there").as_u64().unwrap_or(0)
     }
 
-    /// What the window shows, as PNG.
-    pub async fn shoot(&self) -> Vec<u8> {
-        self.client.screenshot().await.expect("the window can be pictured")
+    /// What one element of the page shows, as PNG.
+    pub async fn shoot_part(&self, css: &str) -> Vec<u8> {
+        let element = self.find(Locator::Css(css)).await;
+        element.screenshot().await.unwrap_or_else(|error| panic!("cannot picture {css}: {error}"))
     }
 
     /// Keeps a picture of the window, if pictures are wanted.
@@ -185,6 +187,10 @@ impl Window {
         self.picture(name).await;
         self.tell("Emulation.setEmulatedMedia", &json!({ "features": [] }));
         self.tell("Emulation.clearDeviceMetricsOverride", &json!({}));
+    }
+
+    async fn shoot(&self) -> Vec<u8> {
+        self.client.screenshot().await.expect("the window can be pictured")
     }
 
     /// Sends a command of the browser's own protocol, which WebDriver has no word for.

@@ -30,7 +30,7 @@ pub const BODY_FIRST: usize = 16 * 1024;
 
 /// Bytes of a refused request that are read and dropped, so that the client sees the answer and
 /// not a reset.
-pub const LINGER_BYTES: u64 = 1024 * 1024;
+pub const LINGER_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Time for the same.
 pub const LINGER_TIME: Duration = Duration::from_secs(2);
@@ -59,6 +59,12 @@ pub const ADDRESS_STRIPES: usize = 64;
 
 /// At shutdown, how long a connection that has sent no request yet may still send one.
 pub const DRAIN_GRACE: Duration = Duration::from_millis(500);
+
+/// Pause between two looks at what is left of a drain.
+pub const DRAIN_LOOK: Duration = Duration::from_millis(10);
+
+/// At shutdown, how long sockets that were cut may take to close.
+pub const CUT_TIME: Duration = Duration::from_millis(500);
 
 /// At start, how long to wait for the links before clients are served.
 pub const LINK_START: Duration = Duration::from_secs(1);

@@ -2,7 +2,8 @@
 
 use crate::connection::{self, Thread};
 use crate::limits::{ACCEPT_PAUSE, ADDRESS_STRIPES, BACKLOG, TOLD_MAX};
-use crate::{config::ConnectionSettings, driver};
+use crate::config::ConnectionSettings;
+use crate::driver::Driver;
 use foldhash::fast::RandomState;
 use monoio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -11,8 +12,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::io;
-use std::net::{IpAddr, Shutdown, SocketAddr};
-use std::os::fd::{AsRawFd, RawFd};
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -115,25 +115,14 @@ impl Drop for Permit {
 /// One thread's listening socket and what it does with connections.
 pub struct Listener {
     socket: TcpListener,
+    /// The same socket, for what must not wait for the ring.
+    direct: std::net::TcpListener,
+    driver: Driver,
     thread: Rc<Thread>,
     counts: Arc<Counts>,
-    stopped: Rc<Cell<bool>>,
+    stopped: Cell<bool>,
+    /// Clients that are being told that there are too many connections.
     told: Rc<Cell<usize>>,
-}
-
-/// Stops a listener.
-pub struct Stopper {
-    descriptor: RawFd,
-    stopped: Rc<Cell<bool>>,
-}
-
-impl Stopper {
-    /// No more connections are taken, after those that wait already.
-    pub fn stop(&self) {
-        self.stopped.set(true);
-        // The accept in flight completes with an error.
-        driver::shutdown(self.descriptor, Shutdown::Both);
-    }
 }
 
 impl Listener {
@@ -143,17 +132,44 @@ impl Listener {
     /// If the runtime refuses the socket.
     pub fn new(
         socket: std::net::TcpListener,
+        driver: Driver,
         thread: Rc<Thread>,
         counts: Arc<Counts>,
-    ) -> io::Result<(Listener, Stopper)> {
-        let stopped = Rc::new(Cell::new(false));
+    ) -> io::Result<Rc<Listener>> {
+        driver.prepare(|on| socket.set_nonblocking(on))?;
+        let direct = socket.try_clone()?;
         let socket = TcpListener::from_std(socket)?;
-        let stopper = Stopper { descriptor: socket.as_raw_fd(), stopped: stopped.clone() };
-        Ok((Listener { socket, thread, counts, stopped, told: Rc::default() }, stopper))
+        let stopped = Cell::new(false);
+        let told = Rc::default();
+        Ok(Rc::new(Listener { socket, direct, driver, thread, counts, stopped, told }))
+    }
+
+    /// Takes the connections that wait already, and no more.
+    pub fn stop(&self) {
+        self.stopped.set(true);
+        if let Err(error) = self.take_waiting() {
+            tracing::warn!(%error, "connections that waited at shutdown may be lost");
+        }
+        // The accept in flight completes with an error.
+        let _ = rustix::net::shutdown(&self.direct, rustix::net::Shutdown::Both);
+    }
+
+    fn take_waiting(&self) -> io::Result<()> {
+        self.direct.set_nonblocking(true)?;
+        loop {
+            match self.direct.accept() {
+                Ok((stream, address)) => {
+                    self.driver.prepare(|on| stream.set_nonblocking(on))?;
+                    self.take(TcpStream::from_std(stream)?, address.ip().to_canonical());
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Takes connections until it is stopped.
-    pub async fn run(self) {
+    pub async fn run(&self) {
         let mut said = false;
         while !self.stopped.get() {
             match self.socket.accept().await {

@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::config::Settings;
 use crate::connection::Thread;
 use crate::driver::Driver;
-use crate::limits::SWEEP_EVERY;
+use crate::limits::{CUT_TIME, DRAIN_LOOK, SWEEP_EVERY};
 use crate::listener::{self, Counts, Listener};
 use crate::upstream::{Daemons, Upstream};
 use monoio::io::AsyncReadRent;
@@ -169,14 +169,13 @@ impl Plan {
     }
 
     async fn serve(self) -> io::Result<()> {
-        self.driver.prepare(|on| self.socket.set_nonblocking(on))?;
         self.driver.prepare(|on| self.stop.set_nonblocking(on))?;
         let mut stop = monoio::net::UnixStream::from_std(self.stop)?;
         let upstream = Upstream::start(&self.daemons);
         upstream.settled().await;
         let app = Rc::new(App { settings: self.settings, upstream });
         let thread = Rc::new(Thread::new(app));
-        let (listener, stopper) = Listener::new(self.socket, thread.clone(), self.counts)?;
+        let listener = Listener::new(self.socket, self.driver, thread.clone(), self.counts)?;
         let sweeping = thread.clone();
         monoio::spawn(async move {
             loop {
@@ -184,29 +183,41 @@ impl Plan {
                 sweeping.sweep();
             }
         });
-        let accepting = monoio::spawn(listener.run());
+        let accepts = listener.clone();
+        let accepting = monoio::spawn(async move { accepts.run().await });
         let _ = self.ready.send(Ok(()));
         // A byte, or the end of whoever would have sent it.
         let _ = stop.read(vec![0; 1]).await;
-        stopper.stop();
+        listener.stop();
         accepting.await;
         drain(&thread).await;
         Ok(())
     }
 }
 
-/// Waits until every connection is closed, but not longer than `timeouts.drain_s`.
+/// Waits until every connection is closed, but not longer than `timeouts.drain_s`; then cuts what
+/// is left.
 async fn drain(thread: &Thread) {
-    let until = Instant::now() + Duration::from_secs(thread.app.settings.timeouts.drain_s);
+    let limit = Duration::from_secs(thread.app.settings.timeouts.drain_s);
     thread.sweeper.drain();
+    if !closed_within(thread, limit).await {
+        tracing::warn!(
+            connections = thread.sweeper.len(),
+            "connections are cut: their requests did not finish within timeouts.drain_s"
+        );
+        thread.sweeper.cut_all();
+        closed_within(thread, CUT_TIME).await;
+    }
+    thread.app.upstream.stop(CUT_TIME).await;
+}
+
+async fn closed_within(thread: &Thread, limit: Duration) -> bool {
+    let until = Instant::now() + limit;
     while !thread.sweeper.is_empty() {
         if Instant::now() >= until {
-            tracing::warn!(
-                connections = thread.sweeper.len(),
-                "connections are cut: their requests did not finish within timeouts.drain_s"
-            );
-            return;
+            return false;
         }
-        monoio::time::sleep(Duration::from_millis(10)).await;
+        monoio::time::sleep(DRAIN_LOOK).await;
     }
+    true
 }

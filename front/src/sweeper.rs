@@ -103,6 +103,13 @@ impl Sweeper {
         self.sweep();
     }
 
+    /// Ends every connection, whatever it is doing.
+    pub fn cut_all(&self) {
+        for (_, watch) in &*self.watches.borrow() {
+            watch.cut(Shutdown::Both);
+        }
+    }
+
     /// Whether connections are being closed.
     pub fn is_draining(&self) -> bool {
         self.draining_since.get().is_some()

@@ -59,6 +59,8 @@ struct Inner {
     waiting: RefCell<Vec<Waker>>,
     /// Links whose first outcome is not known yet.
     unsettled: Cell<usize>,
+    /// Lost links are not made again.
+    stopping: Cell<bool>,
     random: Cell<u64>,
 }
 
@@ -72,6 +74,7 @@ impl Upstream {
             open: RefCell::default(),
             waiting: RefCell::default(),
             unsettled: Cell::new(0),
+            stopping: Cell::new(false),
             random: Cell::new(getrandom::u64().unwrap_or(ODD)),
         });
         for address in &daemons.addresses {
@@ -86,6 +89,16 @@ impl Upstream {
         let until = Instant::now() + LINK_START;
         while self.inner.unsettled.get() > 0 && Instant::now() < until {
             monoio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// Ends every link and makes no new one; waits for that, but not longer than `limit`.
+    pub async fn stop(&self, limit: Duration) {
+        self.inner.stopping.set(true);
+        self.inner.links.borrow().iter().for_each(|link| link.cut());
+        let until = Instant::now() + limit;
+        while !self.inner.links.borrow().is_empty() && Instant::now() < until {
+            monoio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 

@@ -76,6 +76,9 @@ async fn keep_up(inner: Rc<Inner>, peer: Rc<Peer>, shard: u32) {
         };
         let loss = attempt(&inner, &peer, shard, up).await;
         settle(&inner, &settled);
+        if inner.stopping.get() {
+            return;
+        }
         if opened.get() {
             backoff = BACKOFF_FIRST;
             said = false;

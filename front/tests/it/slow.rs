@@ -1,0 +1,91 @@
+//! Clients that take their time.
+
+use crate::client::{Client, token};
+use crate::daemon::Daemon;
+use crate::{Front, drivers};
+use souk_front::config::Settings;
+use souk_proto::Kind;
+use std::sync::mpsc::channel;
+
+fn impatient(settings: &mut Settings) {
+    settings.timeouts.head_s = 1;
+    settings.timeouts.idle_s = 1;
+    settings.timeouts.body_progress_s = 1;
+    settings.timeouts.request_s = 1;
+}
+
+#[test]
+fn a_head_or_a_body_that_does_not_come_is_answered_408() {
+    for driver in drivers() {
+        let daemon = Daemon::of_users("one", 1);
+        let front = Front::start_with(driver, &[daemon.address()], impatient);
+        let mut head = Client::connect(front.address());
+        head.send("GET / HTTP/1.1\r\nhost: so");
+        let mut body = Client::connect(front.address());
+        body.send(
+            "POST /api/v1/login HTTP/1.1\r\nhost: souk.test\r\ncontent-length: 100\r\n\
+             content-type: application/json\r\n\r\n{",
+        );
+        for mut client in [head, body] {
+            let answer = client.answer();
+            assert_eq!(answer.status, 408);
+            assert!(answer.has("connection: close"));
+            client.ends();
+        }
+    }
+}
+
+#[test]
+fn a_connection_without_requests_ends_without_a_word() {
+    for driver in drivers() {
+        let daemon = Daemon::of_users("one", 1);
+        let front = Front::start_with(driver, &[daemon.address()], impatient);
+        let mut fresh = Client::connect(front.address());
+        let mut idle = Client::connect(front.address());
+        assert_eq!(idle.get("/nothing").status, 404);
+        fresh.ends();
+        idle.ends();
+    }
+}
+
+#[test]
+fn an_upload_that_stops_is_answered_408_and_cancelled() {
+    for driver in drivers() {
+        let (sender, received) = channel();
+        let daemon = Daemon::start("one", 1, move |event| {
+            sender.send(event.kind).expect("the test waits");
+        });
+        let front = Front::start_with(driver, &[daemon.address()], |settings| {
+            impatient(settings);
+            settings.timeouts.request_s = 60;
+        });
+        let mut client = Client::connect(front.address());
+        client.send(format!(
+            "PUT /api/v1/me/picture HTTP/1.1\r\nhost: souk.test\r\ncontent-type: image/png\r\n\
+             authorization: Bearer {}\r\ncontent-length: 1000\r\n\r\nstart",
+            token(7)
+        ));
+        assert_eq!(client.answer().status, 408);
+        client.ends();
+        assert!(received.iter().any(|kind| kind == Kind::Cancel));
+    }
+}
+
+#[test]
+fn a_daemon_that_does_not_answer_is_a_504_and_is_told_to_stop() {
+    for driver in drivers() {
+        let (sender, received) = channel();
+        let daemon = Daemon::start("one", 1, move |event| {
+            sender.send((event.kind, event.deadline_ms)).expect("the test waits");
+        });
+        let front = Front::start_with(driver, &[daemon.address()], impatient);
+        let mut client = Client::connect(front.address());
+        assert_eq!(client.get("/api/v1/users/by-name/ada").status, 504);
+        let (kind, deadline_ms) = received.recv().expect("the request");
+        assert_eq!(kind, Kind::Request);
+        assert!((1..=1000).contains(&deadline_ms), "{deadline_ms}");
+        assert_eq!(received.recv().expect("the end of it").0, Kind::Cancel);
+        // The connection goes on.
+        assert_eq!(client.get("/nothing").status, 404);
+    }
+}

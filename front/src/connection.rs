@@ -6,6 +6,7 @@
 
 mod body;
 mod exchange;
+mod slot;
 
 use crate::app::App;
 use crate::http::{Date, Encoding, Version, response};

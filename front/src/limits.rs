@@ -7,6 +7,9 @@ use std::time::Duration;
 /// 10,000 idle connections hold 20 MB.
 pub const READ_FIRST: usize = 2 * 1024;
 
+/// Room below which a read buffer grows while a head is incomplete.
+pub const READ_LEAST: usize = 256;
+
 /// Largest read buffer: the largest head, and the piece in which a body is read.
 pub const READ_MAX: usize = 32 * 1024;
 

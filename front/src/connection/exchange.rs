@@ -6,21 +6,19 @@
 
 use super::Thread;
 use super::body::{self, BodySender};
+use super::slot::{Slot, Work, next_chunk};
 use crate::http::head::{self, Method, Version};
-use crate::http::{Body, BodyDecoder, BodySource, Encoding, Head, Refusal, Response, response};
-use crate::limits::{BODY_FIRST, LINGER_BYTES, PIPELINE_MAX, READ_FIRST, READ_MAX, WRITE_HIGH};
+use crate::http::{Body, BodyDecoder, Encoding, Head, Refusal, response};
+use crate::limits::{
+    BODY_FIRST, LINGER_BYTES, PIPELINE_MAX, READ_FIRST, READ_LEAST, READ_MAX, WRITE_HIGH,
+};
 use crate::routes::{self, Found, Request, RequestBody};
 use crate::sweeper::{Phase, Watched};
-use souk_proto::{Code, Failure};
+use souk_proto::Code;
 use std::collections::VecDeque;
-use std::future::Future;
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-
-type Handler = Pin<Box<dyn Future<Output = Response>>>;
-type Chunk = (Option<Result<Vec<u8>, Failure>>, Box<dyn BodySource>);
 
 /// The state of one connection.
 pub struct Exchange {
@@ -69,23 +67,6 @@ struct Streaming {
     persistent: bool,
 }
 
-/// One answer owed.
-struct Slot {
-    work: Work,
-    persistent: bool,
-    head_only: bool,
-    version: Version,
-}
-
-enum Work {
-    /// The interim answer that lets the client send its body.
-    Continue,
-    Running(Handler),
-    Ready(Response),
-    /// The head is encoded; this many bytes of the body are missing.
-    Sending(u64, Pin<Box<dyn Future<Output = Chunk>>>),
-}
-
 impl Exchange {
     /// A connection that has sent nothing yet.
     pub fn new(thread: Rc<Thread>, watch: Rc<Watched>, peer: IpAddr) -> Exchange {
@@ -115,7 +96,11 @@ impl Exchange {
         let unread = self.input.len() - self.start;
         let wanted = match self.reading {
             Reading::Head if unread == 0 => READ_FIRST,
-            Reading::Head => (unread * 2).clamp(READ_FIRST, READ_MAX),
+            // Twice the head so far, but only when it fills the buffer it has.
+            Reading::Head if self.input.capacity() - unread < READ_LEAST => {
+                (unread * 2).clamp(READ_FIRST, READ_MAX)
+            }
+            Reading::Head => self.input.capacity(),
             Reading::Over => READ_FIRST,
             Reading::Gathered(_) | Reading::Streamed(_) => READ_MAX,
         };
@@ -169,14 +154,21 @@ impl Exchange {
 
     /// Whether there is nothing left to do but to close.
     pub fn is_over(&self) -> bool {
-        let answered = self.slots.is_empty() && self.output.is_empty() && !self.writing;
-        self.broken || matches!(self.reading, Reading::Over) && answered && self.linger == 0
+        self.broken || self.has_answered() && self.linger == 0
     }
 
     /// Whether the last answer is out and the client may still be sending.
     pub fn lingers(&self) -> bool {
-        let answered = self.slots.is_empty() && self.output.is_empty() && !self.writing;
-        !self.broken && matches!(self.reading, Reading::Over) && answered && self.linger > 0
+        !self.broken && self.has_answered() && self.linger > 0
+    }
+
+    /// Whether the last answer of the connection is out.
+    fn has_answered(&self) -> bool {
+        matches!(self.reading, Reading::Over) && self.owes_nothing()
+    }
+
+    fn owes_nothing(&self) -> bool {
+        self.slots.is_empty() && self.output.is_empty() && !self.writing
     }
 
     /// Uses the input as far as possible.
@@ -207,9 +199,7 @@ impl Exchange {
         match &self.reading {
             _ if self.blocked => self.watch.expect(Phase::Working),
             Reading::Head if rest => self.watch.expect(Phase::Head),
-            Reading::Head if self.slots.is_empty() && !self.writing && self.output.is_empty() => {
-                self.watch.expect(Phase::Idle);
-            }
+            Reading::Head if self.owes_nothing() => self.watch.expect(Phase::Idle),
             Reading::Gathered(_) | Reading::Streamed(_) => self.watch.expect(Phase::Body),
             Reading::Over if self.lingers() => self.watch.expect(Phase::Linger),
             Reading::Head | Reading::Over => self.watch.expect(Phase::Working),
@@ -473,11 +463,6 @@ impl Exchange {
         self.again |= !self.slots.is_empty();
         self.note_wait();
     }
-}
-
-async fn next_chunk(mut source: Box<dyn BodySource>) -> Chunk {
-    let chunk = source.next().await;
-    (chunk, source)
 }
 
 /// How much room to make for a body before it is there.

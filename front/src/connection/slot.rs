@@ -1,0 +1,43 @@
+//! An answer that is owed, from the request to its last byte.
+
+use crate::http::head::Version;
+use crate::http::{BodySource, Response};
+use souk_proto::Failure;
+use std::future::Future;
+use std::pin::Pin;
+
+/// One answer owed.
+pub struct Slot {
+    /// How far it is.
+    pub work: Work,
+    /// Whether another request may follow on the connection.
+    pub persistent: bool,
+    /// Whether the request was HEAD.
+    pub head_only: bool,
+    /// The version of the request.
+    pub version: Version,
+}
+
+/// How far an answer is.
+pub enum Work {
+    /// The interim answer that lets the client send its body.
+    Continue,
+    /// The handler has not answered yet.
+    Running(Handler),
+    /// It waits for the answers before it.
+    Ready(Response),
+    /// The head is encoded; this many bytes of the body are missing.
+    Sending(u64, Pin<Box<dyn Future<Output = Chunk>>>),
+}
+
+/// A handler at work.
+pub type Handler = Pin<Box<dyn Future<Output = Response>>>;
+
+/// A piece of a streamed answer, and where the next one comes from.
+pub type Chunk = (Option<Result<Vec<u8>, Failure>>, Box<dyn BodySource>);
+
+/// Waits for the next piece.
+pub async fn next_chunk(mut source: Box<dyn BodySource>) -> Chunk {
+    let chunk = source.next().await;
+    (chunk, source)
+}

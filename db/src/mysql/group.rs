@@ -78,6 +78,9 @@ impl Writer {
     /// Commits one write. Once begun it is not given up, even if the caller goes away.
     pub async fn submit(&self, write: Write, deadline: Instant) -> Outcome {
         let wait = {
+            if self.shared.closing.get() {
+                return Err(StoreError::database("the stores are being closed").into());
+            }
             let mut queue = self.shared.queue.borrow_mut();
             if queue.len() >= WRITES_MAX {
                 return Err(StoreError::Busy(Server::Database).into());

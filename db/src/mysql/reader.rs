@@ -103,6 +103,9 @@ impl Readers {
     /// Reads a page: see [`select_page`] for the parameters.
     pub async fn page(&self, params: Vec<Value>, deadline: Instant) -> Page {
         let wait = {
+            if self.shared.closing.get() {
+                return Err(StoreError::database("the stores are being closed"));
+            }
             let mut searches = self.shared.searches.borrow_mut();
             if searches.len() >= SEARCHES_MAX {
                 return Err(StoreError::Busy(Server::Database));

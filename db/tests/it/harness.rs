@@ -80,7 +80,7 @@ pub fn username(text: &str) -> Change {
     Change { username: Some(text.to_owned()), ..Change::default() }
 }
 
-/// A command to Redis past the program's own connection, over `redis-cli`'s inline protocol.
+/// Sends Redis a command past the program's own connection; its reply as text.
 pub fn redis(stack: &Stack, command: &[&str]) -> String {
     use std::io::{Read, Write};
     let url = stack.redis_url();

@@ -25,6 +25,14 @@ fn ring() -> io_uring::Builder {
 }
 
 impl Driver {
+    /// The driver's name in the settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Driver::Uring => "uring",
+            Driver::Epoll => "epoll",
+        }
+    }
+
     /// The driver for the setting `http.driver`. `auto` tries a ring and says so if it gets none.
     ///
     /// # Errors

@@ -99,7 +99,7 @@ fn serve(settings: Settings) -> Result<(), Refusal> {
     println!("souk-front ready http://{}", server.address());
     // Whoever started us may have closed our output; serving goes on without it.
     let _ = std::io::stdout().flush();
-    tracing::info!(address = %server.address(), driver = ?server.driver(), "serving");
+    tracing::info!(address = %server.address(), driver = server.driver().name(), "serving");
     let mut byte = [0];
     let _ = signals.read(&mut byte);
     tracing::info!("stopping: finishing the requests in flight; a second signal ends at once");

@@ -100,6 +100,9 @@ pub async fn serve(thread: Rc<Thread>, stream: TcpStream, peer: IpAddr, permit: 
                 read_ended = read_ended || read.as_mut().poll(cx).is_ready();
                 exchange.borrow_mut().work(cx);
                 write_ended = write_ended || write.as_mut().poll(cx).is_ready();
+                if read_ended && write_ended {
+                    return Poll::Ready(());
+                }
                 let mut exchange = exchange.borrow_mut();
                 let wanted = match (exchange.is_over(), exchange.lingers()) {
                     (true, _) => Some(Shutdown::Both),
@@ -111,9 +114,6 @@ pub async fn serve(thread: Rc<Thread>, stream: TcpStream, peer: IpAddr, permit: 
                     // Whatever is in flight completes now, and its buffer comes back.
                     wanted.into_iter().for_each(|how| watch.shutdown(how));
                     continue;
-                }
-                if read_ended && write_ended {
-                    return Poll::Ready(());
                 }
                 if !exchange.again() {
                     return Poll::Pending;

@@ -1,9 +1,9 @@
 //! Where connections come from: the listening sockets, and how many connections there may be.
 
-use crate::connection::{self, Thread};
-use crate::limits::{ACCEPT_PAUSE, ADDRESS_STRIPES, BACKLOG, TOLD_MAX};
 use crate::config::ConnectionSettings;
+use crate::connection::{self, Thread};
 use crate::driver::Driver;
+use crate::limits::{ACCEPT_PAUSE, ADDRESS_STRIPES, BACKLOG, TOLD_MAX};
 use foldhash::fast::RandomState;
 use monoio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, Socket, Type};

@@ -7,6 +7,7 @@ mod daemon;
 mod drain;
 mod http;
 mod links;
+mod program;
 mod slow;
 
 use daemon::{Daemon, SECRET};

@@ -1,0 +1,138 @@
+//! The program itself: its ready line, its exit codes and what it says when it cannot start.
+
+use crate::client::Client;
+use crate::daemon::{Daemon, SECRET};
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+/// A secret file that only we can read.
+fn secret() -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(file.path(), SECRET).expect("written");
+    let mode = std::fs::Permissions::from_mode(0o600);
+    file.as_file().set_permissions(mode).expect("ours");
+    file
+}
+
+fn program(secret: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_souk-front"));
+    command
+        .env("SOUK_LINK_SECRET_FILE", secret)
+        .env("SOUK_HTTP_LISTEN", "127.0.0.1:0")
+        .env("SOUK_HTTP_THREADS", "1")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn outcome(command: &mut Command) -> (Option<i32>, String) {
+    let Output { status, stderr, .. } = command.output().expect("it runs");
+    (status.code(), String::from_utf8_lossy(&stderr).into_owned())
+}
+
+/// Its address, once it serves.
+fn ready(child: &mut Child) -> std::net::SocketAddr {
+    let mut line = String::new();
+    let output = child.stdout.as_mut().expect("piped");
+    BufReader::new(output).read_line(&mut line).expect("a line");
+    let address = line.trim().strip_prefix("souk-front ready http://").expect("the ready line");
+    address.parse().expect("an address")
+}
+
+fn terminate(child: &Child) {
+    let id = i32::try_from(child.id()).expect("process numbers are small");
+    let process = rustix::process::Pid::from_raw(id).expect("not zero");
+    rustix::process::kill_process(process, rustix::process::Signal::TERM).expect("ours");
+}
+
+#[test]
+fn it_says_where_it_serves_and_ends_with_0_when_told_to() {
+    let daemon = Daemon::of_users("one", 1);
+    let secret = secret();
+    let mut child = program(secret.path())
+        .args(["--daemon", &daemon.address().to_string()])
+        .spawn()
+        .expect("it runs");
+    let address = ready(&mut child);
+    let mut client = Client::connect(address);
+    assert_eq!(client.get("/api/v1/users/by-name/ada").status, 200);
+    // A second one at the same port is refused, and says what to do.
+    let mut second = program(secret.path());
+    second.args(["--listen", &address.to_string()]);
+    let (code, said) = outcome(&mut second);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("change http.listen"), "{said}");
+    terminate(&child);
+    client.ends();
+    assert_eq!(child.wait().expect("our child").code(), Some(0));
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let secret = secret();
+    let (sender, received) = std::sync::mpsc::channel();
+    let daemon = Daemon::start("one", 1, move |event| {
+        let _ = sender.send(event.kind);
+    });
+    let mut child = program(secret.path())
+        .args(["--daemon", &daemon.address().to_string()])
+        .env("SOUK_TIMEOUTS_DRAIN_S", "300")
+        .env("SOUK_TIMEOUTS_REQUEST_S", "60")
+        .spawn()
+        .expect("it runs");
+    let mut client = Client::connect(ready(&mut child));
+    client.ask("GET", "/api/v1/users/by-name/ada");
+    received.recv().expect("the request");
+    terminate(&child);
+    // The log says when the first signal was taken; before that, two could become one.
+    let log = BufReader::new(child.stderr.take().expect("piped"));
+    assert!(log.lines().any(|line| line.expect("text").contains("stopping")));
+    terminate(&child);
+    assert_eq!(child.wait().expect("our child").code(), Some(1));
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused_by_name_with_exit_code_2() {
+    let secret = secret();
+    let open = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(open.path(), SECRET).expect("written");
+    let mode = std::fs::Permissions::from_mode(0o644);
+    open.as_file().set_permissions(mode).expect("ours");
+    let mut cases = Vec::new();
+    for (arguments, named) in [
+        (["--driver", "kqueue"], "http.driver"),
+        (["--threads", "9999"], "http.threads"),
+        (["--daemon", "nowhere"], "link.daemons"),
+        (["--config", "/does/not/exist.toml"], "/does/not/exist.toml"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_souk-front"));
+        command.env("SOUK_LINK_SECRET_FILE", secret.path()).args(arguments);
+        cases.push((command, named));
+    }
+    cases.push((program(Path::new("")), "link.secret_file"));
+    cases.push((program(open.path()), "others can read it"));
+    for (mut command, named) in cases {
+        let (code, said) = outcome(&mut command);
+        assert_eq!(code, Some(2), "{said}");
+        // The reason is one line; the log may have come before it.
+        let reason = said.lines().last().expect("a reason");
+        assert!(reason.starts_with("souk-front: ") && reason.contains(named), "{said}");
+    }
+}
+
+#[test]
+fn the_settings_in_force_can_be_printed() {
+    let mut child = program(Path::new("/a/secret"))
+        .args(["--print-config", "--threads", "3"])
+        .spawn()
+        .expect("it runs");
+    let mut printed = String::new();
+    child.stdout.take().expect("piped").read_to_string(&mut printed).expect("text");
+    assert_eq!(child.wait().expect("our child").code(), Some(0));
+    let printed: toml::Table = printed.parse().expect("TOML");
+    assert_eq!(printed["http"]["threads"].as_integer(), Some(3));
+    assert_eq!(printed["link"]["secret_file"].as_str(), Some("/a/secret"));
+}

@@ -7,7 +7,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 # Everything on this machine: pages and API on http://127.0.0.1:8080. Flags: make run UP="--http …"
 run: setup
-	$(CARGO) build --release --locked --workspace
+	$(CARGO) build --release --locked -p souk -p soukd -p souk-front
 	exec $(TARGET)/release/souk up $(UP)
 
 # Formatting, lints with warnings denied, and every test, on servers of their own.

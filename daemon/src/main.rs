@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         Err(error) => return fail(&error, 2),
     };
     if flags.print_config {
-        print!("{}", to_toml(&settings));
+        souk_process::say(to_toml(&settings).trim_end());
         return ExitCode::SUCCESS;
     }
     if let Err(error) = souk_process::log::init(&settings.log) {

@@ -13,7 +13,7 @@ use souk_process::SettingsError;
 use souk_proto::common::Hello;
 use souk_proto::limits::{NODE_MAX, PROTOCOL_VERSION};
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::{Arc, mpsc};
@@ -110,11 +110,7 @@ pub fn run(settings: Settings) -> Result<(), StartupError> {
     let mut fleet = launch.start(listener, secret, &events)?;
     let (node, shards) = (&launch.node, launch.shards);
     tracing::info!(node, shards, %bound, files, "soukd serves");
-    let mut stdout = io::stdout().lock();
-    writeln!(stdout, "soukd ready {bound}")
-        .and_then(|()| stdout.flush())
-        .map_err(system("write to stdout"))?;
-    drop(stdout);
+    souk_process::say(format_args!("soukd ready {bound}"));
 
     let ended = events.next();
     if let Event::ShardEnded(shard) = ended {

@@ -9,7 +9,7 @@ mod exchange;
 mod slot;
 
 use crate::app::App;
-use crate::http::{Date, Encoding, Version, response};
+use crate::http::{Date, Encoding, Response, Version, response};
 use crate::limits::{LINGER_BYTES, READ_FIRST, SPARE_BUFFER_MAX, SPARE_BUFFERS};
 use crate::listener::Permit;
 use crate::routes;
@@ -36,8 +36,10 @@ pub struct Thread {
     pub app: Rc<App>,
     /// The timeouts.
     pub sweeper: Rc<Sweeper>,
-    /// The header lines that every answer has.
+    /// The header lines that every answer has which is no page.
     common: Vec<u8>,
+    /// The header lines that every page has.
+    page_common: Vec<u8>,
     date: RefCell<Date>,
     /// Write buffers between two uses.
     spare: RefCell<Vec<Vec<u8>>>,
@@ -48,7 +50,8 @@ impl Thread {
     /// The shared part of a thread that has no connection yet.
     pub fn new(app: Rc<App>) -> Thread {
         Thread {
-            common: routes::security_headers(&app.settings),
+            common: routes::security_headers(&app.settings, false),
+            page_common: routes::security_headers(&app.settings, true),
             sweeper: Rc::new(Sweeper::new(&app.settings.timeouts)),
             app,
             date: RefCell::new(Date::new(SystemTime::now())),
@@ -68,6 +71,11 @@ impl Thread {
         let next = self.trace.get().wrapping_add(ODD);
         self.trace.set(next);
         u128::from(mix(next)) << 64 | u128::from(mix(next ^ ODD))
+    }
+
+    /// The header lines that this answer has besides its own.
+    fn common(&self, response: &Response) -> &[u8] {
+        if response.page { &self.page_common } else { &self.common }
     }
 
     /// An empty buffer to write from.
@@ -96,6 +104,7 @@ pub async fn serve(thread: Rc<Thread>, stream: TcpStream, peer: IpAddr, permit: 
         let (mut read_ended, mut write_ended) = (false, false);
         let mut closing = None;
         poll_fn(|cx| {
+            watch.belongs_to(cx.waker());
             loop {
                 read_ended = read_ended || read.as_mut().poll(cx).is_ready();
                 exchange.borrow_mut().work(cx);

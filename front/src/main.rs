@@ -4,7 +4,7 @@ use clap::Parser;
 use souk_front::config::Settings;
 use souk_front::server::{Server, StartError};
 use souk_process::{SettingsError, Sources};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
         Err(error) => return refuse(&error, BAD_SETTINGS),
     };
     if arguments.print_config {
-        print!("{}", souk_process::to_toml(&settings));
+        souk_process::say(souk_process::to_toml(&settings).trim_end());
         return ExitCode::SUCCESS;
     }
     if let Err(error) = souk_process::log::init(&settings.log) {
@@ -96,9 +96,7 @@ fn serve(settings: Settings) -> Result<(), Refusal> {
     }
     let mut signals = souk_process::signal::termination().map_err(Refusal::Signals)?;
     let server = Server::start(settings)?;
-    println!("souk-front ready http://{}", server.address());
-    // Whoever started us may have closed our output; serving goes on without it.
-    let _ = std::io::stdout().flush();
+    souk_process::say(format_args!("souk-front ready http://{}", server.address()));
     tracing::info!(address = %server.address(), driver = server.driver().name(), "serving");
     let mut byte = [0];
     let _ = signals.read(&mut byte);

@@ -66,17 +66,21 @@ pub fn refuse<'a>(why: impl Into<Problem<'a>>) -> Response {
     problem::answer(&why.into(), None)
 }
 
-/// The headers that go with every answer, as bytes of a response head (each line with its CRLF).
-///
-/// The pages need nothing but their own origin, so the policy allows nothing else.
-pub fn security_headers(settings: &Settings) -> Vec<u8> {
-    let mut headers = String::from(concat!(
-        "content-security-policy: default-src 'self'; object-src 'none'; base-uri 'none'; ",
-        "form-action 'self'; frame-ancestors 'none'\r\n",
-        "x-content-type-options: nosniff\r\n",
-        "x-frame-options: DENY\r\n",
-        "referrer-policy: same-origin\r\n",
-    ));
+/// What the pages may load: nothing but what is their own.
+const PAGE_POLICY: &str = "default-src 'self'; object-src 'none'; base-uri 'none'; \
+                           form-action 'self'; frame-ancestors 'none'";
+
+/// Any other answer is data, whatever a browser is made to take it for.
+const DATA_POLICY: &str = "default-src 'none'";
+
+/// The headers that go with every page, or with every other answer, as bytes of a response head
+/// (each line with its CRLF).
+pub fn security_headers(settings: &Settings, page: bool) -> Vec<u8> {
+    let policy = if page { PAGE_POLICY } else { DATA_POLICY };
+    let mut headers = format!(
+        "content-security-policy: {policy}\r\nx-content-type-options: nosniff\r\n\
+         x-frame-options: DENY\r\nreferrer-policy: same-origin\r\n"
+    );
     if settings.http.behind_tls {
         headers.push_str("strict-transport-security: max-age=31536000\r\n");
     }
@@ -94,7 +98,7 @@ mod tests {
     fn the_policy_lets_no_script_in_and_tls_is_kept_only_behind_tls() {
         let mut settings = Settings::default();
         let text = |settings: &Settings| {
-            let bytes = security_headers(settings);
+            let bytes = security_headers(settings, true);
             assert!(bytes.ends_with(b"\r\n"));
             String::from_utf8(bytes).expect("text")
         };
@@ -108,6 +112,8 @@ mod tests {
             assert!(plain.contains(line), "{line}");
         }
         assert!(!plain.contains("strict-transport-security"));
+        let data = security_headers(&settings, false);
+        assert!(data.starts_with(b"content-security-policy: default-src 'none'\r\n"));
         settings.http.behind_tls = true;
         assert!(text(&settings).contains("strict-transport-security: max-age=31536000\r\n"));
     }

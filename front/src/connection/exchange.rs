@@ -31,6 +31,8 @@ pub struct Exchange {
     reading: Reading,
     /// Whether reading waits for a slot or for a handler to take a piece of its body.
     blocked: bool,
+    /// Whether the last read filled its buffer, so that more is likely there.
+    more: bool,
     /// The answers owed, oldest first.
     slots: VecDeque<Slot>,
     /// Encoded answers that no write has taken yet.
@@ -78,6 +80,7 @@ impl Exchange {
             start: 0,
             reading: Reading::Head,
             blocked: false,
+            more: false,
             slots: VecDeque::new(),
             output: Vec::new(),
             writing: false,
@@ -90,7 +93,7 @@ impl Exchange {
     /// The buffer for the next read, or nothing while there is input that cannot be used yet.
     /// Read behind its length.
     pub fn lend(&mut self) -> Option<Vec<u8>> {
-        if self.blocked || self.broken || self.is_over() {
+        if self.blocked || self.broken || self.is_over() || self.holds_back() {
             return None;
         }
         let unread = self.input.len() - self.start;
@@ -117,8 +120,20 @@ impl Exchange {
         Some(buffer)
     }
 
+    /// Whether to read only after the answers owed are out. A client that waits for an answer
+    /// sends nothing, and a read that has to wait costs the kernel half as much again as one that
+    /// finds its bytes. If our turn takes long we read all the same: the client may have gone, or
+    /// have more to ask.
+    fn holds_back(&self) -> bool {
+        let owes = !self.slots.is_empty() || self.writing || !self.output.is_empty();
+        let whole = self.start == self.input.len();
+        let between = matches!(self.reading, Reading::Head) && whole;
+        between && owes && !self.more && !self.watch.is_slow()
+    }
+
     /// Takes the lent buffer back, longer by what was read, and uses what can be used.
     pub fn restore(&mut self, buffer: Vec<u8>) {
+        self.more = buffer.len() == buffer.capacity();
         self.input = buffer;
         if matches!(self.reading, Reading::Gathered(_) | Reading::Streamed(_)) {
             self.watch.expect_anew(Phase::Body);
@@ -412,7 +427,7 @@ impl Exchange {
                         persistent: slot.persistent,
                         version: slot.version,
                         head_only: slot.head_only,
-                        common: &self.thread.common,
+                        common: self.thread.common(response),
                     };
                     response::encode(response, &how, &mut self.output);
                     let bodiless = slot.head_only || !response::has_body(response.status);
@@ -460,7 +475,8 @@ impl Exchange {
         self.thread.recycle(buffer);
         self.writing = false;
         self.watch.wrote();
-        self.again |= !self.slots.is_empty();
+        // The next answer can be encoded, or the next request be read.
+        self.again = true;
         self.note_wait();
     }
 }

@@ -20,12 +20,14 @@ pub struct Response {
     pub headers: Headers,
     /// What follows the head.
     pub body: Body,
+    /// Whether it is a page of the site: its policy lets the site's own scripts and styles load.
+    pub page: bool,
 }
 
 impl Response {
     /// A response without header fields of its own and without a body.
     pub fn new(status: u16) -> Response {
-        Response { status, headers: Headers::default(), body: Body::Empty }
+        Response { status, headers: Headers::default(), body: Body::Empty, page: false }
     }
 
     /// The same response with a body of this media type.

@@ -72,8 +72,8 @@ pub(super) async fn handle(app: &App, found: Found, request: Request) -> Respons
     response
 }
 
-/// Calls the route's handler. Handlers that are rare and keep much while they wait are boxed, so
-/// that a request for a user does not take the room of an upload.
+/// Calls the route's handler. All but the most frequent are boxed: a request for a user does not
+/// take the room of an upload, and less is moved.
 async fn dispatch(call: &Call<'_>, found: Found, body: RequestBody) -> Result<Response, Failure> {
     if !call.head.method.is_safe() {
         caller::check_origin(call.head, call.http())?;
@@ -82,29 +82,29 @@ async fn dispatch(call: &Call<'_>, found: Found, body: RequestBody) -> Result<Re
     match action {
         Action::GetUserByName => users::by_name(call, parameter).await,
         Action::GetUser => users::by_id(call, &parameter).await,
-        Action::SearchUsers => users::search(call).await,
         Action::GetMe => account::get(call).await,
-        Action::Login => login::api(call, media, body).await,
-        Action::CreateUser => account::create(call, media, body).await,
-        Action::Logout => login::logout(call).await,
-        Action::EditMe => profile::edit_api(call, media, body).await,
-        Action::DeleteMe => account::delete(call, media, body).await,
-        Action::ChangePassword => account::change_password(call, media, body).await,
+        Action::SearchUsers => Box::pin(users::search(call)).await,
+        Action::Login => Box::pin(login::api(call, media, body)).await,
+        Action::CreateUser => Box::pin(account::create(call, media, body)).await,
+        Action::Logout => Box::pin(login::logout(call)).await,
+        Action::EditMe => Box::pin(profile::edit_api(call, media, body)).await,
+        Action::DeleteMe => Box::pin(account::delete(call, media, body)).await,
+        Action::ChangePassword => Box::pin(account::change_password(call, media, body)).await,
         Action::SetPicture => Box::pin(picture::set(call, media, body)).await,
-        Action::DropPicture => picture::drop(call).await,
+        Action::DropPicture => Box::pin(picture::drop(call)).await,
         Action::GetPicture => Box::pin(picture::get(call, &parameter)).await,
-        Action::ListSessions => sessions::list(call).await,
-        Action::RevokeSession => sessions::revoke(call, parameter).await,
-        Action::RevokeOtherSessions => sessions::revoke_others(call).await,
-        Action::RegisterForm => account::register_form(call, media, body).await,
-        Action::LoginForm => login::form(call, media, body).await,
+        Action::ListSessions => Box::pin(sessions::list(call)).await,
+        Action::RevokeSession => Box::pin(sessions::revoke(call, parameter)).await,
+        Action::RevokeOtherSessions => Box::pin(sessions::revoke_others(call)).await,
+        Action::RegisterForm => Box::pin(account::register_form(call, media, body)).await,
+        Action::LoginForm => Box::pin(login::form(call, media, body)).await,
         Action::ProfileForm => Box::pin(profile::form(call, media, body)).await,
-        Action::Profile => profile::page(call).await,
+        Action::Profile => Box::pin(profile::page(call)).await,
         Action::Page(name) => pages::answer(call.head, name),
         Action::Asset => pages::answer(call.head, &format!("assets/{parameter}")),
         Action::OpenApi => pages::answer(call.head, "openapi.json"),
         Action::Health => Ok(ready::health()),
-        Action::Ready => Ok(ready::ready(call).await),
+        Action::Ready => Ok(Box::pin(ready::ready(call)).await),
         Action::Options => {
             let origin = call.head.header_str("origin");
             Ok(cors::preflight(allow, origin, &call.http().cors_origins))

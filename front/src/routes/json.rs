@@ -2,6 +2,7 @@
 
 use crate::http::{Head, Response};
 use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
 use serde::{Serialize, Serializer};
 use souk_proto::accounts::{LoginAnswer, Session, SessionList, User, UserPage};
 use souk_proto::{Code, Failure};
@@ -140,9 +141,10 @@ pub(super) struct Time(pub i64);
 
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        const MILLISECONDS: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
         // A time outside of the years -9999 to 9999 cannot be written, and never was now.
         let time = Timestamp::from_millisecond(self.0).unwrap_or(Timestamp::UNIX_EPOCH);
-        out.collect_str(&format_args!("{time:.3}"))
+        out.serialize_str(&MILLISECONDS.timestamp_to_string(&time))
     }
 }
 

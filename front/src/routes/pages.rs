@@ -37,6 +37,7 @@ pub(super) fn answer(head: &Head, name: &str) -> Result<Response, Failure> {
     let known = head.header_str("if-none-match").is_some_and(|known| names_tag(known, tag));
     let mut response =
         if known { Response::new(304) } else { Response::new(200).with(file.media_type, bytes) };
+    response.page = file.media_type.starts_with("text/html");
     if zipped && !known {
         response.headers.push("content-encoding", "gzip");
     }

@@ -9,6 +9,14 @@ pub use settings::{
     Settings, SettingsError, Sources, in_range, invalid, load, read_secret, to_toml,
 };
 
+/// Writes a line to standard output at once. A reader that has gone, as in `souk doctor | head`, is
+/// no reason to stop: the line is then dropped.
+pub fn say(line: impl std::fmt::Display) {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
 /// Raises the soft limit of open files to the hard one and returns it.
 ///
 /// # Errors

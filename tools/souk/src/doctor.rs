@@ -3,6 +3,7 @@
 mod machine;
 mod stores;
 
+use souk_process::say;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -71,7 +72,7 @@ pub fn run(args: &DoctorArgs) -> Result<ExitCode, Failed> {
     findings.push(port(args));
     findings.extend(version::PROGRAMS.map(program));
     findings.extend(stores::look(args)?);
-    print!("{}", table(&findings));
+    say(table(&findings).trim_end());
     let failed = findings.iter().any(|finding| finding.verdict == Verdict::Fail);
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

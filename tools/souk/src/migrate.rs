@@ -1,5 +1,6 @@
 //! `souk migrate`.
 
+use souk_process::say;
 use std::process::ExitCode;
 
 use souk_db::migrate::MigrationReport;
@@ -18,7 +19,7 @@ pub struct MigrateArgs {
 pub fn run(args: &MigrateArgs) -> Result<ExitCode, Failed> {
     let url = args.database.url()?;
     let report = block_on(souk_db::migrate::migrate(&url))??;
-    println!("{}", describe(&report));
+    say(describe(&report));
     Ok(ExitCode::SUCCESS)
 }
 

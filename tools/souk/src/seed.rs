@@ -7,6 +7,7 @@
 mod hashes;
 mod statement;
 
+use souk_process::say;
 use std::cell::Cell;
 use std::ops::Range;
 use std::process::ExitCode;
@@ -48,7 +49,7 @@ pub fn run(args: &SeedArgs) -> Result<ExitCode, Failed> {
         return Err(Failed("the schema is not current: run `souk migrate` first".into()));
     }
     let done = seed(&url, args.users, &Arc::new(AtomicBool::new(false)))?;
-    println!("added {} of {} users; the others were there", done.added, args.users);
+    say(format_args!("added {} of {} users; the others were there", done.added, args.users));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -6,7 +6,7 @@
 mod events;
 mod home;
 
-use std::io::Write;
+use souk_process::say;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -224,15 +224,14 @@ fn front_config(args: &UpArgs, home: &Home, daemon: &str) -> Config {
     config
 }
 
-/// What people and programs want to know once it serves. Nobody may be reading: that is fine.
+/// What people and programs want to know once it serves.
 fn announce(args: &UpArgs, running: &Running) {
     let address = running.front.as_ref().map_or("", Program::address);
-    let mut text = format!("souk ready http://{address}\n");
+    say(format_args!("souk ready http://{address}"));
     if args.users > 0 {
-        text.push_str("Demo login: user1, password: password\n");
+        say("Demo login: user1, password: password");
     }
-    text.push_str("Ctrl-C stops it.\n");
-    std::io::stdout().write_all(text.as_bytes()).ok();
+    say("Ctrl-C stops it.");
 }
 
 /// Lets each program print what it would run with: its defaults, our file, the environment.
@@ -258,7 +257,7 @@ fn print_config(args: &UpArgs) -> Result<ExitCode, Failed> {
         if !output.status.success() {
             return Err(Failed(String::from_utf8_lossy(&output.stderr).trim_end().to_owned()));
         }
-        println!("# {name}\n{}", String::from_utf8_lossy(&output.stdout));
+        say(format_args!("# {name}\n{}", String::from_utf8_lossy(&output.stdout)));
     }
     Ok(ExitCode::SUCCESS)
 }

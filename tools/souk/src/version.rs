@@ -1,5 +1,6 @@
 //! `souk version`, and how the programs' versions compare.
 
+use souk_process::say;
 use std::process::{Command, ExitCode, Stdio};
 
 use crate::Failed;
@@ -12,17 +13,17 @@ pub const PROGRAMS: [&str; 2] = ["soukd", "souk-front"];
 
 /// Shows the versions of all programs; a failure if one is missing or differs.
 pub fn run() -> Result<ExitCode, Failed> {
-    println!("souk {OURS}");
+    say(format_args!("souk {OURS}"));
     let mut code = ExitCode::SUCCESS;
     for program in PROGRAMS {
         match of(program) {
-            Ok(version) if version == OURS => println!("{program} {version}"),
+            Ok(version) if version == OURS => say(format_args!("{program} {version}")),
             Ok(version) => {
-                println!("{program} {version} (differs: build all programs together)");
+                say(format_args!("{program} {version} (differs: build all programs together)"));
                 code = ExitCode::FAILURE;
             }
             Err(Failed(why)) => {
-                println!("{program} missing: {why}");
+                say(format_args!("{program} missing: {why}"));
                 code = ExitCode::FAILURE;
             }
         }

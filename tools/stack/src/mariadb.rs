@@ -142,7 +142,7 @@ impl MariaDb {
             .arg("--max-allowed-packet=64M")
             .arg("--max-connections=1000")
             // From 2 on it logs each connection that was not said goodbye to, our probes among them.
-            .arg("--log-warnings=1")
+            .args(["--log-warnings=1", "--silent-startup"])
             .arg("--innodb-flush-log-at-trx-commit=1")
             .arg(format!("--innodb-buffer-pool-size={}M", self.options.buffer_pool_mib))
             .arg(format!("--innodb-log-file-size={}M", self.options.redo_log_mib));

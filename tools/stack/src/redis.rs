@@ -91,7 +91,7 @@ impl Redis {
         let mut command = Command::new(program()?);
         command
             .args(["--port", "0", "--daemonize", "no", "--unixsocketperm", "700"])
-            .args(["--appendonly", "yes", "--appendfsync", "everysec", "--loglevel", "notice"])
+            .args(["--appendonly", "yes", "--appendfsync", "everysec", "--loglevel", "warning"])
             // The append-only file is enough; a snapshot would write everything a second time.
             .args(["--save", ""])
             .arg("--unixsocket")

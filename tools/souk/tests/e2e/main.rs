@@ -12,6 +12,7 @@ mod command;
 mod crowd;
 mod doctor;
 mod faults;
+mod house;
 mod migrate;
 mod seed;
 mod several;

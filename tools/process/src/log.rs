@@ -49,7 +49,11 @@ pub fn init(settings: &LogSettings) -> Result<(), SettingsError> {
     let filter = settings.filter()?;
     let terminal = std::io::stderr().is_terminal();
     let json = settings.format == "json" || settings.format == "auto" && !terminal;
-    let base = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let base = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // Reporting a line that cannot be written, to a terminal that has gone, would panic.
+        .log_internal_errors(false);
     if json {
         base.json().flatten_event(true).init();
     } else {

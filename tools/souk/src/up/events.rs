@@ -13,7 +13,7 @@ use crate::Failed;
 
 /// What ends the wait.
 pub enum Event {
-    /// SIGTERM or SIGINT.
+    /// SIGTERM, SIGINT or SIGHUP.
     Stop,
     /// A child ended by itself.
     Ended {

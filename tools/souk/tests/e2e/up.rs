@@ -16,13 +16,17 @@ use crate::command::souk;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn up(dir: &Path, flags: &[&str]) -> Program {
-    let mut spec = ProgramSpec::new("souk", env!("CARGO_BIN_EXE_souk").into())
+    // Whoever runs the tests may have us ignore SIGHUP.
+    let mut spec = ProgramSpec::new("souk", "/usr/bin/env".into())
+        .arg("--default-signal=HUP")
+        .arg(env!("CARGO_BIN_EXE_souk"))
         .arg("up")
         .arg("--http")
         .arg("127.0.0.1:0")
         .arg("--dir")
         .arg(dir);
     spec.args.extend(flags.iter().map(Into::into));
+    spec.ready = "souk ready ".into();
     spec.inherit_settings = false;
     Program::start(&spec).unwrap()
 }
@@ -77,7 +81,9 @@ fn up_serves_a_demo_login_and_keeps_data_and_sessions_between_runs() {
     let me = client.send(Method::GET, "/api/v1/me", &[("authorization", &bearer)], &[]);
     assert_eq!(me.json()["username"], "user1");
     assert_ne!(me.header("etag"), "");
-    assert!(second.stop().unwrap().success(), "{}", second.log());
+    // SIGHUP is what a closed terminal sends.
+    kill_process(pid(second.pid()), Signal::HUP).unwrap();
+    assert_eq!(second.wait(PATIENCE).unwrap().code(), Some(0), "{}", second.log());
 }
 
 #[test]

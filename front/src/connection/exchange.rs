@@ -4,21 +4,22 @@
 //! The input buffer is lent to the ring for a read only when nothing in it can be used yet; so
 //! what is parsed never moves, and a client that sends faster than it is served waits.
 
+mod answers;
+mod bodies;
+
 use super::Thread;
-use super::body::{self, BodySender};
-use super::slot::{Slot, Work, next_chunk};
+use super::body;
+use super::slot::{Slot, Work};
 use crate::http::head::{self, Method, Version};
-use crate::http::{Body, BodyDecoder, Encoding, Head, Refusal, response};
-use crate::limits::{
-    BODY_FIRST, LINGER_BYTES, PIPELINE_MAX, READ_FIRST, READ_LEAST, READ_MAX, WRITE_HIGH,
-};
+use crate::http::{BodyDecoder, Head, Refusal};
+use crate::limits::{LINGER_BYTES, PIPELINE_MAX, READ_FIRST, READ_LEAST, READ_MAX};
 use crate::routes::{self, Found, Request, RequestBody};
 use crate::sweeper::{Phase, Watched};
+use bodies::{Gathering, Streaming};
 use souk_proto::Code;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 
 /// The state of one connection.
 pub struct Exchange {
@@ -54,19 +55,6 @@ enum Reading {
     Streamed(Box<Streaming>),
     /// Nothing: this connection takes no more requests.
     Over,
-}
-
-struct Gathering {
-    decoder: BodyDecoder,
-    head: Head,
-    found: Found,
-    bytes: Vec<u8>,
-}
-
-struct Streaming {
-    decoder: BodyDecoder,
-    sender: BodySender,
-    persistent: bool,
 }
 
 impl Exchange {
@@ -309,185 +297,6 @@ impl Exchange {
         if let Some(slot) = self.slots.back_mut() {
             slot.persistent = false;
         }
-    }
-
-    /// Adds to a body that is handed over whole. False if more must come.
-    fn gather(&mut self) -> bool {
-        let Reading::Gathered(gathering) = &mut self.reading else { return false };
-        loop {
-            let input = &self.input[self.start..];
-            let progress = match gathering.decoder.decode(input) {
-                Ok(progress) => progress,
-                Err(refusal) => {
-                    self.refuse(&refusal);
-                    return false;
-                }
-            };
-            let data = &input[progress.data];
-            if gathering.bytes.capacity() == 0 && !data.is_empty() {
-                gathering.bytes.reserve(expected(&gathering.head).max(data.len()));
-            }
-            gathering.bytes.extend_from_slice(data);
-            self.start += progress.used;
-            if progress.done {
-                break;
-            }
-            if self.start == self.input.len() {
-                return false;
-            }
-        }
-        if let Reading::Gathered(whole) = std::mem::replace(&mut self.reading, Reading::Over) {
-            self.handle(whole.head, whole.found, RequestBody::Full(whole.bytes));
-        }
-        true
-    }
-
-    /// Hands on the next piece of a body. False if more must come, or the handler must take it
-    /// first.
-    fn stream(&mut self) -> bool {
-        let Reading::Streamed(streaming) = &mut self.reading else { return false };
-        if streaming.sender.is_unwanted() {
-            self.last_answer();
-            return true;
-        }
-        if !streaming.sender.has_room() {
-            self.blocked = true;
-            return false;
-        }
-        let input = &self.input[self.start..];
-        let progress = match streaming.decoder.decode(input) {
-            Ok(progress) => progress,
-            Err(refusal) => {
-                streaming.sender.end(Err(refusal.into()));
-                self.last_answer();
-                return false;
-            }
-        };
-        if !progress.data.is_empty() {
-            streaming.sender.send(input[progress.data].to_vec());
-        }
-        self.start += progress.used;
-        if progress.done {
-            streaming.sender.end(Ok(()));
-            let persistent = streaming.persistent;
-            self.reading = if persistent { Reading::Head } else { Reading::Over };
-            return persistent;
-        }
-        self.start < self.input.len()
-    }
-
-    /// Lets the handlers run and encodes what is ready.
-    pub fn work(&mut self, cx: &mut Context<'_>) {
-        for slot in &mut self.slots {
-            if let Work::Running(handler) = &mut slot.work
-                && let Poll::Ready(response) = handler.as_mut().poll(cx)
-            {
-                slot.work = Work::Ready(response);
-            }
-        }
-        let unwanted =
-            matches!(&self.reading, Reading::Streamed(body) if body.sender.is_unwanted());
-        if unwanted {
-            self.last_answer();
-        }
-        let owed = self.slots.len();
-        self.encode(cx);
-        if self.blocked || unwanted {
-            self.advance();
-            self.again = !self.blocked;
-        } else if self.slots.len() != owed {
-            self.note_wait();
-        }
-    }
-
-    /// Whether the turn has to be gone through once more; asking resets it.
-    pub fn again(&mut self) -> bool {
-        std::mem::take(&mut self.again)
-    }
-
-    /// Encodes the answers at the front, as far as they are ready and there is room.
-    fn encode(&mut self, cx: &mut Context<'_>) {
-        while self.output.len() < WRITE_HIGH {
-            let last = self.slots.len() == 1 && matches!(self.reading, Reading::Head);
-            let Some(slot) = self.slots.front_mut() else { return };
-            if self.output.capacity() == 0 && !matches!(slot.work, Work::Running(_)) {
-                self.output = self.thread.buffer();
-            }
-            match &mut slot.work {
-                Work::Running(_) => return,
-                Work::Continue => self.output.extend_from_slice(response::CONTINUE),
-                Work::Ready(response) => {
-                    if last && self.start == self.input.len() && self.thread.sweeper.is_draining() {
-                        slot.persistent = false;
-                        self.reading = Reading::Over;
-                    }
-                    let date = self.thread.date.borrow();
-                    let how = Encoding {
-                        date: date.text(),
-                        persistent: slot.persistent,
-                        version: slot.version,
-                        head_only: slot.head_only,
-                        common: self.thread.common(response),
-                    };
-                    response::encode(response, &how, &mut self.output);
-                    let bodiless = slot.head_only || !response::has_body(response.status);
-                    if let Body::Stream { length, source } = std::mem::take(&mut response.body)
-                        && !bodiless
-                        && length > 0
-                    {
-                        slot.work = Work::Sending(length, Box::pin(next_chunk(source)));
-                        continue;
-                    }
-                }
-                Work::Sending(left, next) => {
-                    let Poll::Ready((chunk, source)) = next.as_mut().poll(cx) else { return };
-                    let fits = |chunk: &Vec<u8>| chunk.len() as u64 <= *left;
-                    let Some(chunk) = chunk.and_then(Result::ok).filter(fits) else {
-                        // The length is announced: cutting the answer short is all that tells.
-                        tracing::debug!(missing = *left, "a streamed answer broke off");
-                        self.lost();
-                        return;
-                    };
-                    self.output.extend_from_slice(&chunk);
-                    *left -= chunk.len() as u64;
-                    if *left > 0 {
-                        *next = Box::pin(next_chunk(source));
-                        continue;
-                    }
-                }
-            }
-            self.slots.pop_front();
-        }
-    }
-
-    /// What is to be written now, if no write is in flight.
-    pub fn take_output(&mut self) -> Option<Vec<u8>> {
-        if self.writing || self.output.is_empty() {
-            return None;
-        }
-        self.writing = true;
-        self.watch.writes();
-        Some(std::mem::take(&mut self.output))
-    }
-
-    /// The write is done.
-    pub fn written(&mut self, buffer: Vec<u8>) {
-        self.thread.recycle(buffer);
-        self.writing = false;
-        self.watch.wrote();
-        // The next answer can be encoded, or the next request be read.
-        self.again = true;
-        self.note_wait();
-    }
-}
-
-/// How much room to make for a body before it is there.
-fn expected(head: &Head) -> usize {
-    match head.framing {
-        head::Framing::Length(length) => {
-            usize::try_from(length).unwrap_or(BODY_FIRST).min(BODY_FIRST)
-        }
-        _ => 0,
     }
 }
 

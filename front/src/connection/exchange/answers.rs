@@ -1,0 +1,113 @@
+//! The answers on their way out: handlers run, what is ready is encoded, writes take it.
+
+use super::{Exchange, Reading};
+use crate::connection::slot::{Work, next_chunk};
+use crate::http::{Body, Encoding, response};
+use crate::limits::WRITE_HIGH;
+use std::task::{Context, Poll};
+
+impl Exchange {
+    /// Lets the handlers run and encodes what is ready.
+    pub fn work(&mut self, cx: &mut Context<'_>) {
+        for slot in &mut self.slots {
+            if let Work::Running(handler) = &mut slot.work
+                && let Poll::Ready(response) = handler.as_mut().poll(cx)
+            {
+                slot.work = Work::Ready(response);
+            }
+        }
+        let unwanted =
+            matches!(&self.reading, Reading::Streamed(body) if body.sender.is_unwanted());
+        if unwanted {
+            self.last_answer();
+        }
+        let owed = self.slots.len();
+        self.encode(cx);
+        if self.blocked || unwanted {
+            self.advance();
+            self.again = !self.blocked;
+        } else if self.slots.len() != owed {
+            self.note_wait();
+        }
+    }
+
+    /// Whether the turn has to be gone through once more; asking resets it.
+    pub fn again(&mut self) -> bool {
+        std::mem::take(&mut self.again)
+    }
+
+    /// Encodes the answers at the front, as far as they are ready and there is room.
+    fn encode(&mut self, cx: &mut Context<'_>) {
+        while self.output.len() < WRITE_HIGH {
+            let last = self.slots.len() == 1 && matches!(self.reading, Reading::Head);
+            let Some(slot) = self.slots.front_mut() else { return };
+            if self.output.capacity() == 0 && !matches!(slot.work, Work::Running(_)) {
+                self.output = self.thread.buffer();
+            }
+            match &mut slot.work {
+                Work::Running(_) => return,
+                Work::Continue => self.output.extend_from_slice(response::CONTINUE),
+                Work::Ready(response) => {
+                    if last && self.start == self.input.len() && self.thread.sweeper.is_draining() {
+                        slot.persistent = false;
+                        self.reading = Reading::Over;
+                    }
+                    let date = self.thread.date.borrow();
+                    let how = Encoding {
+                        date: date.text(),
+                        persistent: slot.persistent,
+                        version: slot.version,
+                        head_only: slot.head_only,
+                        common: self.thread.common(response),
+                    };
+                    response::encode(response, &how, &mut self.output);
+                    let bodiless = slot.head_only || !response::has_body(response.status);
+                    if let Body::Stream { length, source } = std::mem::take(&mut response.body)
+                        && !bodiless
+                        && length > 0
+                    {
+                        slot.work = Work::Sending(length, Box::pin(next_chunk(source)));
+                        continue;
+                    }
+                }
+                Work::Sending(left, next) => {
+                    let Poll::Ready((chunk, source)) = next.as_mut().poll(cx) else { return };
+                    let fits = |chunk: &Vec<u8>| chunk.len() as u64 <= *left;
+                    let Some(chunk) = chunk.and_then(Result::ok).filter(fits) else {
+                        // The length is announced: cutting the answer short is all that tells.
+                        tracing::debug!(missing = *left, "a streamed answer broke off");
+                        self.lost();
+                        return;
+                    };
+                    self.output.extend_from_slice(&chunk);
+                    *left -= chunk.len() as u64;
+                    if *left > 0 {
+                        *next = Box::pin(next_chunk(source));
+                        continue;
+                    }
+                }
+            }
+            self.slots.pop_front();
+        }
+    }
+
+    /// What is to be written now, if no write is in flight.
+    pub fn take_output(&mut self) -> Option<Vec<u8>> {
+        if self.writing || self.output.is_empty() {
+            return None;
+        }
+        self.writing = true;
+        self.watch.writes();
+        Some(std::mem::take(&mut self.output))
+    }
+
+    /// The write is done.
+    pub fn written(&mut self, buffer: Vec<u8>) {
+        self.thread.recycle(buffer);
+        self.writing = false;
+        self.watch.wrote();
+        // The next answer can be encoded, or the next request be read.
+        self.again = true;
+        self.note_wait();
+    }
+}

@@ -1,0 +1,95 @@
+//! A request body on its way in: gathered whole, or handed on in pieces.
+
+use super::{Exchange, Reading};
+use crate::connection::body::BodySender;
+use crate::http::{BodyDecoder, Framing, Head};
+use crate::limits::BODY_FIRST;
+use crate::routes::{Found, RequestBody};
+
+pub(super) struct Gathering {
+    pub(super) decoder: BodyDecoder,
+    pub(super) head: Head,
+    pub(super) found: Found,
+    pub(super) bytes: Vec<u8>,
+}
+
+pub(super) struct Streaming {
+    pub(super) decoder: BodyDecoder,
+    pub(super) sender: BodySender,
+    pub(super) persistent: bool,
+}
+
+impl Exchange {
+    /// Adds to a body that is handed over whole. False if more must come.
+    pub(super) fn gather(&mut self) -> bool {
+        let Reading::Gathered(gathering) = &mut self.reading else { return false };
+        loop {
+            let input = &self.input[self.start..];
+            let progress = match gathering.decoder.decode(input) {
+                Ok(progress) => progress,
+                Err(refusal) => {
+                    self.refuse(&refusal);
+                    return false;
+                }
+            };
+            let data = &input[progress.data];
+            if gathering.bytes.capacity() == 0 && !data.is_empty() {
+                gathering.bytes.reserve(expected(&gathering.head).max(data.len()));
+            }
+            gathering.bytes.extend_from_slice(data);
+            self.start += progress.used;
+            if progress.done {
+                break;
+            }
+            if self.start == self.input.len() {
+                return false;
+            }
+        }
+        if let Reading::Gathered(whole) = std::mem::replace(&mut self.reading, Reading::Over) {
+            self.handle(whole.head, whole.found, RequestBody::Full(whole.bytes));
+        }
+        true
+    }
+
+    /// Hands on the next piece of a body. False if more must come, or the handler must take it
+    /// first.
+    pub(super) fn stream(&mut self) -> bool {
+        let Reading::Streamed(streaming) = &mut self.reading else { return false };
+        if streaming.sender.is_unwanted() {
+            self.last_answer();
+            return true;
+        }
+        if !streaming.sender.has_room() {
+            self.blocked = true;
+            return false;
+        }
+        let input = &self.input[self.start..];
+        let progress = match streaming.decoder.decode(input) {
+            Ok(progress) => progress,
+            Err(refusal) => {
+                streaming.sender.end(Err(refusal.into()));
+                self.last_answer();
+                return false;
+            }
+        };
+        if !progress.data.is_empty() {
+            streaming.sender.send(input[progress.data].to_vec());
+        }
+        self.start += progress.used;
+        if progress.done {
+            streaming.sender.end(Ok(()));
+            let persistent = streaming.persistent;
+            self.reading = if persistent { Reading::Head } else { Reading::Over };
+            return persistent;
+        }
+        self.start < self.input.len()
+    }
+}
+
+/// How much room to make for a body before it is there.
+fn expected(head: &Head) -> usize {
+    match head.framing {
+        Framing::Length(length) => usize::try_from(length).unwrap_or(BODY_FIRST).min(BODY_FIRST),
+        _ => 0,
+    }
+}

@@ -54,8 +54,13 @@ function stored(use) {
 export function nextPath() {
   const next = new URLSearchParams(location.search).get("next") ?? "";
   if (!next.startsWith("/")) return "/profile";
-  const url = new URL(next, location.origin);
-  return url.origin === location.origin ? url.pathname + url.search + url.hash : "/profile";
+  try {
+    const url = new URL(next, location.origin);
+    // All of it: a path alone may begin with two slashes, which would name another site.
+    return url.origin === location.origin ? url.href : "/profile";
+  } catch {
+    return "/profile";
+  }
 }
 
 /** Shows an error at its field, or above the form if the form has no such field. */

@@ -31,6 +31,7 @@ fn a_shopper_registers_logs_in_edits_uploads_revokes_and_logs_out_in_a_browser()
         window.open("/profile").await;
         window.find(Css("#login")).await;
         assert!(window.url().await.ends_with("/login?next=/profile"));
+        stay_on_the_site(&window, &stack.http()).await;
     });
 }
 
@@ -124,6 +125,20 @@ async fn log_in_by_keyboard(window: &Window) {
     window.fill("#password", PASSWORD).await;
     window.type_into("#password", &enter.to_string()).await;
     window.find(XPath("//h1[.='ليلى']")).await;
+}
+
+/// Whatever `next` says, logging in leads nowhere else.
+async fn stay_on_the_site(window: &Window, site: &str) {
+    let log_in = async |next: &str| {
+        window.open(&format!("/login?next={next}")).await;
+        window.fill("#username", "leyla.weaver").await;
+        window.fill("#password", PASSWORD).await;
+        window.press("#login [type=submit]").await;
+        window.find(Css("body:not(:has(#login))")).await;
+        window.url().await
+    };
+    assert_eq!(log_in("/.//evil.example").await, format!("{site}//evil.example"));
+    assert_eq!(log_in("//[").await, format!("{site}/profile"));
 }
 
 async fn edit_names(window: &Window, api: &Api, phone: &str) {

@@ -100,7 +100,7 @@ pub fn load<T: Settings>(sources: &Sources) -> Result<T, SettingsError> {
     let known = Table::try_from(T::default()).expect("settings are tables of plain values");
     for (section, keys) in &known {
         for (key, default) in keys.as_table().expect("settings are sections of keys") {
-            let name = format!("SOUK_{section}_{key}").to_uppercase();
+            let name = variable(section, key);
             let given = sources.environment.iter().find(|(given, _)| *given == name);
             if let Some((_, text)) = given {
                 set(&mut table, section, key, parse(&name, text, default)?);
@@ -118,6 +118,11 @@ pub fn load<T: Settings>(sources: &Sources) -> Result<T, SettingsError> {
     })?;
     settings.validate()?;
     Ok(settings)
+}
+
+/// The environment variable that sets `section.key`.
+pub fn variable(section: &str, key: &str) -> String {
+    format!("SOUK_{section}_{key}").to_uppercase()
 }
 
 /// The settings as a TOML file.

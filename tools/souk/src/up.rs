@@ -5,11 +5,12 @@
 
 mod events;
 mod home;
+mod settings;
 
 use souk_process::say;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::process::ExitCode;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
 use std::sync::Arc;
 
 use souk_stack::{
@@ -48,10 +49,10 @@ pub struct UpArgs {
     /// Ring threads of the daemon; 0 means half the cores
     #[arg(long, value_name = "N")]
     shards: Option<u16>,
-    /// Use this database instead of starting a MariaDB
+    /// Use this database instead of starting a MariaDB (SOUK_MYSQL_URL is not used)
     #[arg(long, value_name = "URL")]
     mysql: Option<String>,
-    /// Use this Redis instead of starting one: redis://host:port or unix:///path
+    /// Use this Redis instead of starting one: redis://host:port or unix:///path (SOUK_REDIS_URL is not used)
     #[arg(long, value_name = "URL")]
     redis: Option<String>,
     /// Print the settings of both programs and end
@@ -116,19 +117,14 @@ impl Running {
         if events.stop_asked() {
             return Ok(false);
         }
-        let stores = (mysql_url.as_str(), redis_url.as_str());
-        daemon_config(args, home, stores).write(&home.daemon_file())?;
-        let program = sibling("soukd")?;
-        let daemon = Program::start(&spec("soukd", program, home.daemon_file(), &watch))?;
-        let daemon_address = daemon.address().to_owned();
-        self.daemon = Some(daemon);
+        let config = settings::daemon(args, home, &mysql_url, &redis_url);
+        let daemon = start_program("soukd", &config, &home.daemon_file(), events)?;
+        let daemon = self.daemon.insert(daemon);
         if events.stop_asked() {
             return Ok(false);
         }
-        front_config(args, home, &daemon_address).write(&home.front_file())?;
-        let program = sibling("souk-front")?;
-        let front = Program::start(&spec("souk-front", program, home.front_file(), &watch))?;
-        self.front = Some(front);
+        let config = settings::front(args, home, daemon.address());
+        self.front = Some(start_program("souk-front", &config, &home.front_file(), events)?);
         Ok(true)
     }
 
@@ -183,45 +179,25 @@ impl Running {
     }
 }
 
+/// Starts one of our programs with settings that the environment does not override.
+fn start_program(
+    name: &str,
+    config: &Config,
+    file: &Path,
+    events: &Events,
+) -> Result<Program, Failed> {
+    config.write(file)?;
+    let mut spec = ProgramSpec::new(name, sibling(name)?);
+    spec = spec.arg("--config").arg(file).watch(&events.watch());
+    spec.without = settings::variables(config);
+    for variable in spec.without.iter().filter(|name| std::env::var_os(name).is_some()) {
+        events.say(&format!("{variable} is not used: `souk up` sets this itself (--help)"));
+    }
+    Ok(Program::start(&spec)?)
+}
+
 fn within(value: u64, range: &std::ops::RangeInclusive<u64>) -> u64 {
     value.clamp(*range.start(), *range.end())
-}
-
-fn spec(label: &str, program: PathBuf, config: PathBuf, watch: &Arc<dyn Watch>) -> ProgramSpec {
-    ProgramSpec::new(label, program).arg("--config").arg(config).watch(watch)
-}
-
-fn daemon_config(args: &UpArgs, home: &Home, (mysql, redis): (&str, &str)) -> Config {
-    let mut config = Config::new();
-    config
-        // The front is told the port that was free.
-        .set("link.listen", "127.0.0.1:0")
-        .set("link.secret_file", home.text("secrets/link"))
-        .set("daemon.node", "local")
-        .set("daemon.state_dir", home.text("state"))
-        .set("mysql.url", mysql)
-        .set("redis.url", redis)
-        .set("cache.enabled", !args.no_cache)
-        .set("sessions.token_secret_file", home.text("secrets/token"))
-        .set("limits.enabled", !args.no_limits)
-        .set("log.format", "human");
-    if let Some(shards) = args.shards {
-        config.set("daemon.shards", i64::from(shards));
-    }
-    config
-}
-
-fn front_config(args: &UpArgs, home: &Home, daemon: &str) -> Config {
-    let mut config = Config::new();
-    config
-        .set("http.listen", args.http.to_string())
-        .set("link.daemons", vec![daemon])
-        .set("link.secret_file", home.text("secrets/link"))
-        .set("log.format", "human");
-    if let Some(threads) = args.front_threads {
-        config.set("http.threads", i64::from(threads));
-    }
-    config
 }
 
 /// What people and programs want to know once it serves.
@@ -236,24 +212,21 @@ fn announce(args: &UpArgs, running: &Running) {
 
 /// Lets each program print what it would run with: its defaults, our file, the environment.
 fn print_config(args: &UpArgs) -> Result<ExitCode, Failed> {
-    let scratch = PrivateDir::new()?;
-    let scratch_home = Home::at(scratch.path());
-    scratch_home.prepare()?;
     let home = Home::at(&std::path::absolute(&args.dir)?);
-    let mysql = args.mysql.clone().unwrap_or_else(|| {
-        format!("mysql://root@localhost/souk?socket={}", home.text("mariadb/sock"))
-    });
-    let redis = args.redis.clone().unwrap_or_else(|| format!("unix://{}", home.text("redis/sock")));
-    let daemon = daemon_config(args, &home, (mysql.as_str(), redis.as_str()));
-    let front = front_config(args, &home, "127.0.0.1:7400");
+    let mysql = args.mysql.clone().unwrap_or_else(|| MariaDb::url_in(&home.path("mariadb")));
+    let redis = args.redis.clone().unwrap_or_else(|| Redis::url_in(&home.path("redis")));
+    let daemon = settings::daemon(args, &home, &mysql, &redis);
+    // The daemon takes any free port: this one is an example.
+    let front = settings::front(args, &home, "127.0.0.1:7400");
+    let scratch = PrivateDir::new()?;
     for (name, config) in [("soukd", daemon), ("souk-front", front)] {
         let file = scratch.path().join(name);
         config.write(&file)?;
-        let output = std::process::Command::new(sibling(name)?)
-            .arg("--config")
-            .arg(&file)
-            .arg("--print-config")
-            .output()?;
+        let mut command = Command::new(sibling(name)?);
+        for variable in settings::variables(&config) {
+            command.env_remove(variable);
+        }
+        let output = command.arg("--config").arg(&file).arg("--print-config").output()?;
         if !output.status.success() {
             return Err(Failed(String::from_utf8_lossy(&output.stderr).trim_end().to_owned()));
         }

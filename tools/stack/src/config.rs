@@ -44,6 +44,14 @@ impl Config {
         self
     }
 
+    /// Every key that is set, as section and key.
+    pub fn keys(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.sections.iter().flat_map(|(section, keys)| {
+            let keys = keys.as_table().into_iter().flat_map(Table::keys);
+            keys.map(|key| (section.as_str(), key.as_str()))
+        })
+    }
+
     /// The file's text.
     pub fn render(&self) -> String {
         self.sections.to_string()
@@ -69,5 +77,7 @@ mod tests {
         let back: Table = config.render().parse().expect("valid TOML");
         assert_eq!(back["daemon"]["shards"].as_integer(), Some(2));
         assert_eq!(back["link"]["node"].as_str(), Some("a\"b"));
+        let keys: Vec<_> = config.keys().collect();
+        assert_eq!(keys, [("daemon", "shards"), ("link", "listen"), ("link", "node")]);
     }
 }

@@ -59,6 +59,11 @@ impl MariaDb {
         Ok(server)
     }
 
+    /// The URL of the database `souk` of the server that lives in `dir`, running or not.
+    pub fn url_in(dir: &Path) -> String {
+        url(&dir.join("sock"), "souk")
+    }
+
     /// The URL of the database `souk`.
     pub fn url(&self) -> String {
         self.url_of("souk")
@@ -66,9 +71,7 @@ impl MariaDb {
 
     /// The URL of the database `name`, whether it exists or not.
     pub fn url_of(&self, name: &str) -> String {
-        let socket = self.socket.to_string_lossy();
-        let socket = utf8_percent_encode(&socket, QUERY);
-        format!("mysql://root@localhost/{name}?socket={socket}")
+        url(&self.socket, name)
     }
 
     /// The path of its socket.
@@ -159,6 +162,12 @@ impl MariaDb {
         self.child = Some(child);
         Ok(())
     }
+}
+
+fn url(socket: &Path, database: &str) -> String {
+    let socket = socket.to_string_lossy();
+    let socket = utf8_percent_encode(&socket, QUERY);
+    format!("mysql://root@localhost/{database}?socket={socket}")
 }
 
 /// Makes the data directory. It gets its name when it is complete, so that a first start which

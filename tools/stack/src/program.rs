@@ -22,6 +22,8 @@ pub struct ProgramSpec {
     pub environment: Vec<(String, String)>,
     /// Whether our own `SOUK_…` variables, which are settings, reach it.
     pub inherit_settings: bool,
+    /// Variables of ours that do not reach it in any case.
+    pub without: Vec<String>,
     /// How the ready line begins; the word after it is the address.
     pub ready: String,
     /// Gets its log lines and its end.
@@ -39,6 +41,7 @@ impl ProgramSpec {
             args: Vec::new(),
             environment: Vec::new(),
             inherit_settings: true,
+            without: Vec::new(),
             watch: Arc::new(Quiet),
         }
     }
@@ -71,6 +74,9 @@ impl Program {
             for name in ours.filter(|name| name.as_encoded_bytes().starts_with(b"SOUK_")) {
                 command.env_remove(name);
             }
+        }
+        for name in &spec.without {
+            command.env_remove(name);
         }
         command.args(&spec.args).envs(spec.environment.iter().map(|(k, v)| (k, v)));
         let child = Child::spawn(&spec.label, command, Some(&spec.ready), &spec.watch)?;

@@ -46,9 +46,14 @@ impl Redis {
         Ok(server)
     }
 
+    /// The URL of the server that lives in `dir`, running or not: `unix:///path`.
+    pub fn url_in(dir: &Path) -> String {
+        url(&dir.join("sock"))
+    }
+
     /// Its URL, `unix:///path`.
     pub fn url(&self) -> String {
-        format!("unix://{}", self.socket.display())
+        url(&self.socket)
     }
 
     /// The path of its socket.
@@ -110,6 +115,10 @@ impl Redis {
         self.child = Some(child);
         Ok(())
     }
+}
+
+fn url(socket: &Path) -> String {
+    format!("unix://{}", socket.display())
 }
 
 /// Redis, or Valkey under its own name.

@@ -10,12 +10,16 @@ use souk_stack::{PrivateDir, Program, ProgramSpec, Stack};
 use ureq::http::Method;
 
 use crate::client::{Client, raw};
-use crate::command::souk;
+use crate::command::{souk, souk_command};
 
 /// Only a failing test waits this long.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn up(dir: &Path, flags: &[&str]) -> Program {
+    up_with(dir, flags, &[])
+}
+
+fn up_with(dir: &Path, flags: &[&str], environment: &[(&str, &str)]) -> Program {
     // Whoever runs the tests may have us ignore SIGHUP.
     let mut spec = ProgramSpec::new("souk", "/usr/bin/env".into())
         .arg("--default-signal=HUP")
@@ -28,6 +32,8 @@ fn up(dir: &Path, flags: &[&str]) -> Program {
     spec.args.extend(flags.iter().map(Into::into));
     spec.ready = "souk ready ".into();
     spec.inherit_settings = false;
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    spec.environment = environment.iter().map(owned).collect();
     Program::start(&spec).unwrap()
 }
 
@@ -133,6 +139,38 @@ fn stores_that_run_already_are_used_and_none_are_started() {
     assert_eq!(stack.sql("SELECT COUNT(*) FROM users").unwrap().trim(), "5");
     assert!(souk.stop().unwrap().success());
     assert_eq!(stack.sql("SELECT COUNT(*) FROM users").unwrap().trim(), "5");
+}
+
+#[test]
+fn the_environment_overrides_neither_the_stores_nor_the_flags() {
+    let home = PrivateDir::new().unwrap();
+    let environment = [
+        ("SOUK_MYSQL_URL", "mysql://root@localhost/other?socket=/nowhere/sock"),
+        ("SOUK_MYSQL_URL_FILE", "/nowhere/url"),
+        ("SOUK_REDIS_URL", "unix:///nowhere/sock"),
+        ("SOUK_LINK_SECRET_FILE", "/nowhere/secret"),
+        ("SOUK_HTTP_LISTEN", "nowhere"),
+        ("SOUK_DAEMON_SHARDS", "0"),
+    ];
+    let souk = up_with(home.path(), &["--users", "1", "--shards", "1"], &environment);
+    let client = Client::new(souk.address());
+    let login = json!({"username": "user1", "password": "password"});
+    assert_eq!(client.post("/api/v1/login", &login).status, 200);
+    assert!(souk.log().contains("SOUK_MYSQL_URL is not used"), "{}", souk.log());
+    assert!(souk.stop().unwrap().success());
+}
+
+#[test]
+fn print_config_takes_what_no_flag_says_from_the_environment() {
+    let output = souk_command(&["up", "--print-config", "--shards", "3"])
+        .env("SOUK_PASSWORDS_MEMO_TTL_S", "0")
+        .env("SOUK_MYSQL_URL", "mysql://elsewhere/x")
+        .env("SOUK_DAEMON_SHARDS", "7")
+        .output()
+        .unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(printed.contains("memo_ttl_s = 0\n") && printed.contains("shards = 3\n"), "{printed}");
+    assert!(!printed.contains("elsewhere"), "{printed}");
 }
 
 #[test]

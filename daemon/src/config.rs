@@ -100,7 +100,7 @@ pub struct CacheSettings {
 pub struct SessionSettings {
     /// How long a login lasts, seconds.
     pub ttl_s: u64,
-    /// Logins kept per user; one more drops the oldest.
+    /// Newest logins of a user that are always kept; at twice as many the oldest half ends.
     pub per_user_max: u32,
     /// File with the secret that session tokens are signed with; all daemons share it.
     pub token_secret_file: String,

@@ -7,6 +7,7 @@ mod accounts;
 mod backoff;
 mod cache;
 mod error;
+mod keys;
 mod limits;
 pub mod migrate;
 mod mysql;
@@ -37,7 +38,8 @@ pub struct StoreSettings {
     pub users_ttl: Duration,
     /// How long "there is no such user" is remembered.
     pub negative_ttl: Duration,
-    /// Sessions one user may have; past it the oldest is dropped.
+    /// The newest sessions of a user that are always kept, at least 1. At twice as many the oldest
+    /// half ends.
     pub sessions_per_user_max: usize,
 }
 

@@ -2,10 +2,15 @@
 //!
 //! Sessions live in Redis only, cache or no cache, and survive its restart (append-only file).
 //! Without Redis every call here fails as unavailable.
+//!
+//! The newest sessions of a user, as many as the bound says, are always kept. When there are twice
+//! as many, the expired and the oldest end, down to the bound: so opening one costs the same
+//! however many there are.
 
 use super::read::{hear, in_time};
 use super::{Accounts, UserRow};
 use crate::error::{Server, StoreError};
+use crate::keys::Key;
 use crate::redis::{Answer, Reply};
 use prost::Message;
 use std::time::Instant;
@@ -101,7 +106,8 @@ impl Accounts {
         read_session(self.ask_session(user_id, session_id)?).await
     }
 
-    /// Adds a session. Expired ones are dropped, and past the bound per user the oldest.
+    /// Adds a session. With it there are fewer than twice as many as the bound per user: at twice
+    /// as many, the expired and the oldest are dropped, down to the bound.
     pub async fn open_session(
         &self,
         user_id: u64,
@@ -110,8 +116,9 @@ impl Accounts {
         deadline: Instant,
     ) -> Result<(), StoreError> {
         in_time(deadline)?;
-        let most = self.sessions_per_user_max.max(1).to_string();
-        let args = [&session_id[..], &record.encode(), most.as_bytes()];
+        let most = Key::number(self.sessions_per_user_max.max(1) as u64);
+        let ends = Key::number(record.expires_at_ms.max(0).unsigned_abs());
+        let args = [&session_id[..], &record.encode(), ends.as_bytes(), most.as_bytes()];
         let script = &self.redis.scripts.session_open;
         self.redis.script(script, key(user_id).as_bytes(), &args).await.map(drop)
     }
@@ -124,7 +131,7 @@ impl Accounts {
     ) -> Result<Vec<(SessionId, SessionRecord)>, StoreError> {
         in_time(deadline)?;
         let wrong = || StoreError::corrupt(Server::Redis, "sessions are not what they should be");
-        let reply = self.redis.call(|cmd| cmd.arg("HGETALL").arg(key(user_id))).await?;
+        let reply = self.redis.call(|cmd| cmd.arg("HGETALL").arg(key(user_id).as_bytes())).await?;
         let Reply::Array(fields) = reply else { return Err(wrong()) };
         let mut sessions = Vec::with_capacity(fields.len() / 2);
         for pair in fields.chunks_exact(2) {
@@ -159,7 +166,9 @@ impl Accounts {
         deadline: Instant,
     ) -> Result<bool, StoreError> {
         in_time(deadline)?;
-        let reply = self.redis.call(|cmd| cmd.arg("HDEL").arg(key(user_id)).arg(&session_id[..]));
+        let reply = self
+            .redis
+            .call(|cmd| cmd.arg("HDEL").arg(key(user_id).as_bytes()).arg(&session_id[..]));
         count(reply.await?).map(|n| n > 0)
     }
 
@@ -182,21 +191,21 @@ impl Accounts {
         deadline: Instant,
     ) -> Result<u64, StoreError> {
         in_time(deadline)?;
-        let held = self.redis.issue(|cmd| cmd.arg("HLEN").arg(key(user_id)))?;
-        let gone = self.redis.issue(|cmd| cmd.arg("DEL").arg(key(user_id)))?;
+        let held = self.redis.issue(|cmd| cmd.arg("HLEN").arg(key(user_id).as_bytes()))?;
+        let gone = self.redis.issue(|cmd| cmd.arg("DEL").arg(key(user_id).as_bytes()))?;
         let held = count(held.await?)?;
         gone.await?;
         Ok(held)
     }
 
     fn ask_session(&self, user_id: u64, session_id: &SessionId) -> Result<Answer, StoreError> {
-        self.redis.issue(|cmd| cmd.arg("HGET").arg(key(user_id)).arg(&session_id[..]))
+        self.redis.issue(|cmd| cmd.arg("HGET").arg(key(user_id).as_bytes()).arg(&session_id[..]))
     }
 }
 
 /// The braces keep all keys of a user on one node of a cluster.
-fn key(user_id: u64) -> String {
-    format!("souk:{{u:{user_id}}}:sessions")
+fn key(user_id: u64) -> Key {
+    Key::of(&[b"souk:{u:", Key::number(user_id).as_bytes(), b"}:sessions"])
 }
 
 async fn read_session(answer: Answer) -> Result<Option<SessionRecord>, StoreError> {

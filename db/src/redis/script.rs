@@ -24,7 +24,7 @@ pub struct Scripts {
     pub put: Lua,
     /// Sets what a name leads to, if nothing else was said about it meanwhile.
     pub hint: Lua,
-    /// Adds a session and drops the expired and the oldest.
+    /// Adds a session; at twice the bound, drops the expired and the oldest down to it.
     pub session_open: Lua,
     /// Replaces a session that still exists.
     pub session_touch: Lua,

@@ -1,7 +1,7 @@
 //! Sessions.
 
 use crate::harness::{create, redis, settings, soon, stack, with_stores};
-use souk_db::{SessionId, SessionRecord};
+use souk_db::{SessionId, SessionRecord, StoreSettings};
 
 fn record(created_at_ms: i64) -> SessionRecord {
     SessionRecord {
@@ -49,19 +49,39 @@ fn a_session_of_a_deleted_user_finds_no_user() {
 }
 
 #[test]
-fn past_the_bound_the_oldest_session_goes_and_expired_ones_go_first() {
+fn the_newest_sessions_up_to_the_bound_stay_and_at_twice_as_many_the_oldest_half_ends() {
     let stack = stack();
     with_stores(&settings(&stack), async |stores| {
         let accounts = &stores.accounts;
-        let expired = SessionRecord { expires_at_ms: 1500, ..record(1400) };
-        accounts.open_session(7, &id(9), &expired, soon()).await.unwrap();
-        for n in 0..7 {
+        for n in 0..40 {
             accounts.open_session(7, &id(n), &record(2000 + i64::from(n)), soon()).await.unwrap();
+            let held = accounts.sessions(7, soon()).await.unwrap();
+            let opened = usize::from(n) + 1;
+            let expected = if opened < 10 { opened } else { 5 + opened % 5 };
+            let newest: Vec<SessionId> = (0..=n).rev().take(expected).map(id).collect();
+            let ids: Vec<SessionId> = held.iter().map(|(id, _)| *id).collect();
+            assert_eq!(ids, newest, "after {opened}");
+            assert_eq!(held[0].1, record(2000 + i64::from(n)));
         }
+    });
+}
+
+#[test]
+fn expired_sessions_go_before_the_oldest() {
+    let stack = stack();
+    with_stores(&settings(&stack), async |stores| {
+        let accounts = &stores.accounts;
+        for n in 0..4 {
+            accounts.open_session(7, &id(n), &record(1000 + i64::from(n)), soon()).await.unwrap();
+        }
+        for n in 4..9 {
+            let expired = SessionRecord { expires_at_ms: 1500, ..record(1400) };
+            accounts.open_session(7, &id(n), &expired, soon()).await.unwrap();
+        }
+        accounts.open_session(7, &id(9), &record(2000), soon()).await.unwrap();
         let held = accounts.sessions(7, soon()).await.unwrap();
         let ids: Vec<SessionId> = held.iter().map(|(id, _)| *id).collect();
-        assert_eq!(ids, [6, 5, 4, 3, 2].map(id), "newest first, five at most");
-        assert_eq!(held[0].1, record(2006));
+        assert_eq!(ids, [9, 3, 2, 1, 0].map(id));
     });
 }
 
@@ -69,12 +89,31 @@ fn past_the_bound_the_oldest_session_goes_and_expired_ones_go_first() {
 fn the_newest_session_stays_even_if_clocks_disagree() {
     let stack = stack();
     with_stores(&settings(&stack), async |stores| {
-        for n in 1..=5 {
+        for n in 1..=9 {
             stores.accounts.open_session(7, &id(n), &record(9000), soon()).await.unwrap();
         }
-        stores.accounts.open_session(7, &id(6), &record(10), soon()).await.unwrap();
-        assert!(stores.accounts.session(7, &id(6), soon()).await.unwrap().is_some());
+        stores.accounts.open_session(7, &id(10), &record(10), soon()).await.unwrap();
+        assert!(stores.accounts.session(7, &id(10), soon()).await.unwrap().is_some());
         assert_eq!(stores.accounts.sessions(7, soon()).await.unwrap().len(), 5);
+    });
+}
+
+#[test]
+fn many_sessions_at_the_largest_bound_are_pruned_and_listed() {
+    let stack = stack();
+    let settings = StoreSettings { sessions_per_user_max: 1000, ..settings(&stack) };
+    with_stores(&settings, async |stores| {
+        let name = |n: u64| (u128::from(n) + 1).to_be_bytes();
+        for n in 0..2000 {
+            let record = record(i64::try_from(n).unwrap());
+            stores.accounts.open_session(7, &name(n), &record, soon()).await.unwrap();
+            if n == 1998 {
+                assert_eq!(stores.accounts.sessions(7, soon()).await.unwrap().len(), 1999);
+            }
+        }
+        let held = stores.accounts.sessions(7, soon()).await.unwrap();
+        let ids: Vec<SessionId> = held.into_iter().map(|(id, _)| id).collect();
+        assert_eq!(ids, (1000..2000).rev().map(name).collect::<Vec<_>>());
     });
 }
 

@@ -13,11 +13,11 @@
 
 use crate::backoff::jitter;
 use crate::error::StoreError;
-use crate::limits::{FENCE_TTL, FILL_AGE_MAX, TOMBSTONE_TTL};
+use crate::keys::Key;
+use crate::limits::{FENCE_TTL, FILL_AGE_MAX, PUT_TTL_MIN, TOMBSTONE_TTL};
 use crate::redis::{Answer, Redis, Reply};
 use bytes::Bytes;
 use std::cell::Cell;
-use std::io::Write;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -40,19 +40,6 @@ pub enum Cached {
     Unknown,
 }
 
-/// A key of at most 64 bytes, on the stack.
-#[derive(Clone, Copy)]
-pub struct CacheKey {
-    len: usize,
-    bytes: [u8; 64],
-}
-
-impl CacheKey {
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-}
-
 /// The cache of one shard.
 pub struct Cache {
     redis: Rc<Redis>,
@@ -70,29 +57,17 @@ impl Cache {
     }
 
     /// The key of a row: `class` names the table or index, `id` the row.
-    pub fn key(&self, class: &str, id: &[u8]) -> CacheKey {
-        let mut key = CacheKey { len: 0, bytes: [0; 64] };
-        let mut room = &mut key.bytes[..];
-        let run = self.redis.run();
-        for part in [b"souk:", &run[..], b":", class.as_bytes(), b":", id] {
-            room.write_all(part).expect("classes are short and ids are bounded");
-        }
-        let left = room.len();
-        key.len = key.bytes.len() - left;
-        key
+    pub fn key(&self, class: &str, id: &[u8]) -> Key {
+        Key::of(&[b"souk:", &self.redis.run(), b":", class.as_bytes(), b":", id])
     }
 
     /// The key of a row that a number names.
-    pub fn key_of(&self, class: &str, id: u64) -> CacheKey {
-        let mut digits = [0; 20];
-        let mut room = &mut digits[..];
-        write!(room, "{id}").expect("20 digits hold any u64");
-        let left = room.len();
-        self.key(class, &digits[..20 - left])
+    pub fn key_of(&self, class: &str, id: u64) -> Key {
+        self.key(class, Key::number(id).as_bytes())
     }
 
     /// Asks for a value now; see [`Cache::understand`] for the reply.
-    pub fn ask(&self, key: &CacheKey) -> Result<Answer, StoreError> {
+    pub fn ask(&self, key: &Key) -> Result<Answer, StoreError> {
         self.redis.issue(|cmd| cmd.arg("GET").arg(key.as_bytes()))
     }
 
@@ -108,33 +83,29 @@ impl Cache {
     }
 
     /// Puts a row that was read from the database at `asked`. Nobody waits for it.
-    pub fn fill(&self, key: &CacheKey, version: u64, payload: &[u8], asked: Instant) {
+    pub fn fill(&self, key: &Key, version: u64, payload: &[u8], asked: Instant) {
         self.fill_value(key, &value(version, LIVE, payload), self.spread_ttl(), asked);
     }
 
     /// Remembers for a short time that the database had no such row at `asked`. It counts as
     /// older than any version of the row.
-    pub fn fill_absent(&self, key: &CacheKey, asked: Instant) {
+    pub fn fill_absent(&self, key: &Key, asked: Instant) {
         self.fill_value(key, &value(0, ABSENT, &[]), self.negative_ttl, asked);
     }
 
     /// Keeps everything older than `version` out, before the write that makes this version.
-    pub async fn fence(&self, key: &CacheKey, version: u64) -> Result<(), StoreError> {
+    pub async fn fence(&self, key: &Key, version: u64) -> Result<(), StoreError> {
         self.put_value(key, &value(version, FENCE, &[]), FENCE_TTL).await
     }
 
-    /// Puts a row that is committed.
-    pub async fn put(
-        &self,
-        key: &CacheKey,
-        version: u64,
-        payload: &[u8],
-    ) -> Result<(), StoreError> {
-        self.put_value(key, &value(version, LIVE, payload), self.spread_ttl()).await
+    /// Puts a row that is committed. It stays for at least [`PUT_TTL_MIN`].
+    pub async fn put(&self, key: &Key, version: u64, payload: &[u8]) -> Result<(), StoreError> {
+        let ttl = self.spread_ttl().max(PUT_TTL_MIN);
+        self.put_value(key, &value(version, LIVE, payload), ttl).await
     }
 
     /// Marks a row as deleted by the write that made this version.
-    pub async fn bury(&self, key: &CacheKey, version: u64) -> Result<(), StoreError> {
+    pub async fn bury(&self, key: &Key, version: u64) -> Result<(), StoreError> {
         self.put_value(key, &value(version, TOMBSTONE, &[]), TOMBSTONE_TTL).await
     }
 
@@ -143,7 +114,7 @@ impl Cache {
         self.negative_ttl
     }
 
-    fn fill_value(&self, key: &CacheKey, value: &[u8], ttl: Duration, asked: Instant) {
+    fn fill_value(&self, key: &Key, value: &[u8], ttl: Duration, asked: Instant) {
         if asked.elapsed() >= FILL_AGE_MAX {
             return;
         }
@@ -153,12 +124,7 @@ impl Cache {
         drop(self.redis.issue_script(put, key.as_bytes(), &[value, ttl.as_bytes()]));
     }
 
-    async fn put_value(
-        &self,
-        key: &CacheKey,
-        value: &[u8],
-        ttl: Duration,
-    ) -> Result<(), StoreError> {
+    async fn put_value(&self, key: &Key, value: &[u8], ttl: Duration) -> Result<(), StoreError> {
         let ttl = millis(ttl);
         let put = &self.redis.scripts.put;
         self.redis.script(put, key.as_bytes(), &[value, ttl.as_bytes()]).await.map(drop)

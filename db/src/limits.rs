@@ -111,7 +111,11 @@ pub const FENCE_AGE_MAX: Duration = Duration::from_secs(5);
 /// A row read longer ago than this is not put into the cache: its fence may be gone.
 pub const FILL_AGE_MAX: Duration = Duration::from_secs(5);
 
-/// How long a deleted row's tombstone stays. Longer than [`FILL_AGE_MAX`].
+/// What a write puts stays at least so long, whatever is configured: longer than the oldest fill,
+/// the time it may wait in a connection included, so that no older row follows it.
+pub const PUT_TTL_MIN: Duration = Duration::from_secs(FILL_AGE_MAX.as_secs() + 1);
+
+/// How long a deleted row's tombstone stays. At least [`PUT_TTL_MIN`].
 pub const TOMBSTONE_TTL: Duration = Duration::from_secs(60);
 
 /// How long Redis remembers which id a name led to. Longer than a hint is useful costs memory.
@@ -134,4 +138,4 @@ const _: () = assert!(
         < FENCE_TTL.as_secs(),
     "no row read before a commit can reach the cache after its fence is gone"
 );
-const _: () = assert!(FILL_AGE_MAX.as_secs() < TOMBSTONE_TTL.as_secs(), "nor a deleted one");
+const _: () = assert!(PUT_TTL_MIN.as_secs() <= TOMBSTONE_TTL.as_secs(), "nor a deleted one");

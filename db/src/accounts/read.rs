@@ -3,8 +3,9 @@
 use super::query::Name;
 use super::row::{UserRow, decode, encode};
 use super::{Accounts, NAMES, USERS};
-use crate::cache::{Cache, CacheKey, Cached, millis};
+use crate::cache::{Cache, Cached, millis};
 use crate::error::StoreError;
+use crate::keys::Key;
 use crate::limits::{FILL_AGE_MAX, NAME_HINT_TTL, SEARCH_ROWS_MAX};
 use crate::mysql::Found;
 use crate::redis::{Answer, Reply};
@@ -169,7 +170,7 @@ impl Accounts {
             match &row {
                 Some(row) => {
                     self.fill(row, asked);
-                    self.set_hint(&key, &leads_to(row.id), seen, &millis(NAME_HINT_TTL));
+                    self.set_hint(&key, &leads_to(row), seen, &millis(NAME_HINT_TTL));
                 }
                 None => self.set_hint(&key, &[NOBODY], seen, &millis(self.cache.negative_ttl())),
             }
@@ -183,7 +184,7 @@ impl Accounts {
     }
 
     /// A hint that cannot be set costs the next reader a row, no more.
-    fn set_hint(&self, key: &CacheKey, hint: &[u8], seen: &[u8], ttl: &str) {
+    fn set_hint(&self, key: &Key, hint: &[u8], seen: &[u8], ttl: &str) {
         let script = &self.redis.scripts.hint;
         drop(self.redis.issue_script(script, key.as_bytes(), &[hint, ttl.as_bytes(), seen]));
     }
@@ -197,23 +198,25 @@ impl Accounts {
         let Ok(Reply::Bulk(value)) = answer.await else { return Hint::Nothing };
         match value.split_first() {
             Some((&NOBODY, [])) => Hint::Nobody,
-            Some((&LEADS, id)) => match id.try_into() {
-                Ok(id) => {
-                    let id = u64::from_be_bytes(id);
+            Some((&LEADS, rest)) => match rest.split_first_chunk() {
+                Some((id, version)) if version.len() == size_of::<u64>() => {
+                    let id = u64::from_be_bytes(*id);
                     *seen = value;
                     Hint::Leads(id)
                 }
-                Err(_) => Hint::Nothing,
+                _ => Hint::Nothing,
             },
             _ => Hint::Nothing,
         }
     }
 }
 
-/// The value of a name's key that leads to a user.
-pub(super) fn leads_to(id: u64) -> [u8; 9] {
-    let mut hint = [LEADS; 9];
-    hint[1..].copy_from_slice(&id.to_be_bytes());
+/// The value of a name's key that leads to a user. The version makes it another one after each
+/// write: who saw a name lead to a user, that lost it and got it back since, saw something else.
+pub(super) fn leads_to(row: &UserRow) -> [u8; 17] {
+    let mut hint = [LEADS; 17];
+    hint[1..9].copy_from_slice(&row.id.to_be_bytes());
+    hint[9..].copy_from_slice(&row.version.to_be_bytes());
     hint
 }
 

@@ -188,8 +188,7 @@ impl Accounts {
     async fn publish_once(&self, after: &After<'_>, name: Option<Name>) -> Result<(), StoreError> {
         match after {
             After::Row(row) => {
-                let said =
-                    name.map(|name| self.say(name, &leads_to(row.id), &millis(NAME_HINT_TTL)));
+                let said = name.map(|name| self.say(name, &leads_to(row), &millis(NAME_HINT_TTL)));
                 let key = self.cache.key_of(USERS, row.id);
                 self.cache.put(&key, row.version, &encode(row)).await?;
                 if let Some(said) = said {

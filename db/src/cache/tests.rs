@@ -34,7 +34,7 @@ fn with_cache(body: impl AsyncFnOnce(&Cache)) {
     });
 }
 
-async fn get(cache: &Cache, key: &CacheKey) -> Cached {
+async fn get(cache: &Cache, key: &Key) -> Cached {
     Cache::understand(cache.ask(key).expect("online").await)
 }
 
@@ -42,7 +42,7 @@ fn live(version: u64) -> Cached {
     Cached::Live(version, Bytes::from(version.to_string()))
 }
 
-fn fill(cache: &Cache, key: &CacheKey, version: u64) {
+fn fill(cache: &Cache, key: &Key, version: u64) {
     cache.fill(key, version, version.to_string().as_bytes(), Instant::now());
 }
 
@@ -106,6 +106,29 @@ fn a_row_read_too_long_ago_is_not_put() {
 }
 
 #[test]
+fn what_a_write_puts_outlives_the_oldest_fill_whatever_the_settings() {
+    with_cache(async |cache| {
+        let short = Duration::from_millis(1);
+        let cache = Cache::new(cache.redis.clone(), short, short);
+        let key = cache.key_of("race", 1);
+        for version in 2..5 {
+            let before = cache.redis.call(|cmd| cmd.arg("TIME")).await;
+            match version {
+                2 => cache.fence(&key, version).await.unwrap(),
+                3 => cache.put(&key, version, b"3").await.unwrap(),
+                _ => cache.bury(&key, version).await.unwrap(),
+            }
+            let ends = cache.redis.call(|cmd| cmd.arg("PEXPIRETIME").arg(key.as_bytes())).await;
+            let (Ok(Reply::Array(before)), Ok(Reply::Int(ends))) = (before, ends) else { panic!() };
+            let Reply::Bulk(seconds) = &before[0] else { panic!("{before:?}") };
+            let seconds: i64 = std::str::from_utf8(seconds).unwrap().parse().unwrap();
+            let least = i64::try_from(FILL_AGE_MAX.as_secs() + 1).unwrap();
+            assert!(ends >= (seconds + least) * 1000, "version {version} ends at {ends}");
+        }
+    });
+}
+
+#[test]
 fn versions_are_compared_as_numbers_whatever_their_bytes() {
     with_cache(async |cache| {
         let versions = [1, 2, 127, 128, 255, 256, 257, 65_535, 65_536, 1 << 32, (1 << 53) - 1];
@@ -140,7 +163,7 @@ enum Writer {
 /// One step of the model: which actor moves, and a choice for it.
 async fn step(
     cache: &Cache,
-    key: &CacheKey,
+    key: &Key,
     world: &mut World,
     (actor, choice): (usize, bool),
 ) -> Result<(), TestCaseError> {
@@ -166,7 +189,7 @@ struct World {
 
 impl World {
     /// A writer's next step; it always goes on to the end, as the real one does.
-    async fn write(&mut self, cache: &Cache, key: &CacheKey, at: Writer, delete: bool) -> Writer {
+    async fn write(&mut self, cache: &Cache, key: &Key, at: Writer, delete: bool) -> Writer {
         match (at, self.held) {
             (Writer::Idle, Held::Nothing) => {
                 self.held = Held::Row(1);

@@ -115,6 +115,35 @@ fn a_name_that_changes_hands_leads_to_its_owner_on_every_shard() {
     });
 }
 
+/// The value of a string key, without its length.
+fn value(stack: &Stack, key: &str) -> String {
+    let reply = redis(stack, &["GET", key]);
+    reply.split_once("\r\n").expect("a value").1.trim_end_matches("\r\n").to_owned()
+}
+
+#[test]
+fn a_late_nobody_does_not_hide_a_name_that_was_given_away_and_got_back() {
+    let stack = stack();
+    with_stores(&settings(&stack), async |here| {
+        let ann = here.accounts.create(new_user("ann"), soon()).await.unwrap();
+        let key = redis(&stack, &["KEYS", "souk:*:n:ann"]);
+        let key = key.lines().find(|line| line.starts_with("souk:")).unwrap();
+        // A reader sees where the name leads, and, while it is given away, that nobody has it.
+        let seen = value(&stack, key);
+        here.accounts.change(ann.id, None, username("zoe"), soon()).await.unwrap();
+        here.accounts.change(ann.id, None, username("ann"), soon()).await.unwrap();
+        assert_ne!(value(&stack, key), seen);
+        // Only now its word arrives.
+        let script = include_str!("../../lua/hint.lua");
+        let set = redis(&stack, &["EVAL", script, "1", key, "A", "60000", &seen]);
+        assert_eq!(set.trim(), ":0");
+        let there = Stores::open(&settings(&stack)).await.unwrap();
+        let found = there.accounts.by_name("ann", soon()).await.unwrap();
+        assert_eq!(found.map(|row| row.id), Some(ann.id));
+        there.close().await;
+    });
+}
+
 #[test]
 fn a_restarted_redis_serves_no_row_it_cached_before() {
     let mut stack = stack();

@@ -214,12 +214,18 @@ impl Exchange {
         if self.start == self.input.len() {
             return false;
         }
-        if self.slots.len() >= PIPELINE_MAX {
+        // What an unsafe request changes must not depend on who is faster (RFC 9112, 9.3.2).
+        let alone = self.slots.back().is_some_and(|youngest| !youngest.safe);
+        if alone || self.slots.len() >= PIPELINE_MAX {
             self.blocked = true;
             return false;
         }
         match head::parse(&self.input[self.start..]) {
             Ok(None) => false,
+            Ok(Some((head, _))) if !head.method.is_safe() && !self.slots.is_empty() => {
+                self.blocked = true;
+                false
+            }
             Ok(Some((head, used))) => {
                 self.start += used;
                 self.request(head);
@@ -270,22 +276,26 @@ impl Exchange {
     fn handle(&mut self, head: Head, found: Found, body: RequestBody) {
         let persistent = head.persistent;
         let (head_only, version) = (head.method == Method::Head, head.version);
+        let safe = head.method.is_safe();
         let request = Request { head, body, peer: self.peer, trace: self.thread.trace() };
         let handler = Box::pin(routes::handle(self.thread.app.clone(), found, request));
-        self.slots.push_back(Slot { work: Work::Running(handler), persistent, head_only, version });
+        let work = Work::Running(handler);
+        self.slots.push_back(Slot { work, persistent, head_only, version, safe });
         self.reading = if persistent { Reading::Head } else { Reading::Over };
     }
 
     fn answer(&mut self, head: &Head, persistent: bool, work: Work) {
         let head_only = head.method == Method::Head;
-        self.slots.push_back(Slot { work, persistent, head_only, version: head.version });
+        let (version, safe) = (head.version, head.method.is_safe());
+        self.slots.push_back(Slot { work, persistent, head_only, version, safe });
     }
 
     /// Answers what is not a request, and takes no more of them.
     fn refuse(&mut self, refusal: &Refusal) {
         let work = Work::Ready(routes::refuse(refusal));
         let version = Version::Http11;
-        self.slots.push_back(Slot { work, persistent: false, head_only: false, version });
+        let (persistent, head_only, safe) = (false, false, true);
+        self.slots.push_back(Slot { work, persistent, head_only, version, safe });
         self.reading = Reading::Over;
         self.linger = LINGER_BYTES;
     }

@@ -16,6 +16,8 @@ pub struct Slot {
     pub head_only: bool,
     /// The version of the request.
     pub version: Version,
+    /// Whether the request changes nothing, so that others may run beside it.
+    pub safe: bool,
 }
 
 /// How far an answer is.

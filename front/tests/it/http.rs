@@ -56,6 +56,64 @@ fn more_requests_than_may_be_in_flight_are_all_answered_in_order() {
 }
 
 #[test]
+fn a_pipelined_request_that_changes_something_runs_alone() {
+    for driver in drivers() {
+        let (sender, received) = channel();
+        let daemon = Daemon::start("one", 1, move |event| {
+            sender.send(event).expect("the test waits");
+        });
+        let front = Front::start(driver, &[&daemon]);
+        let mut client = Client::connect(front.address());
+        let mut other = Client::connect(front.address());
+        let request = |line: &str, body: &str| {
+            format!(
+                "{line} HTTP/1.1\r\nhost: souk.test\r\ncontent-type: application/json\r\n\
+                 authorization: Bearer {}\r\ncontent-length: {}\r\n\r\n{body}",
+                token(7),
+                body.len()
+            )
+        };
+        let credentials = r#"{"username":"ada","password":"correct horse"}"#;
+        client.send(
+            [
+                request("POST /api/v1/users", credentials),
+                request("POST /api/v1/login", credentials),
+                request("GET /api/v1/me", ""),
+                request("GET /api/v1/me", ""),
+                request("PATCH /api/v1/me", r#"{"nickname":"Ada"}"#),
+                request("GET /api/v1/me", ""),
+            ]
+            .concat(),
+        );
+        let next = || received.recv().expect("a request");
+        // What another client asks meanwhile overtakes whatever waits.
+        let mut nothing_else = || {
+            other.ask("GET", "/api/v1/users/by-name/probe");
+            let event = next();
+            assert_eq!(event.method, Some(Method::GetUserByName));
+            event.answer(&user("probe"));
+            assert_eq!(other.answer().status, 200);
+        };
+        let beside: [&[Method]; 5] = [
+            &[Method::CreateUser],
+            &[Method::Login],
+            &[Method::GetMe, Method::GetMe],
+            &[Method::EditMe],
+            &[Method::GetMe],
+        ];
+        for methods in beside {
+            let held: Vec<_> = methods.iter().map(|_| next()).collect();
+            assert!(held.iter().map(|event| event.method).eq(methods.iter().copied().map(Some)));
+            nothing_else();
+            for event in held {
+                event.fail(&Failure::new(Code::Busy));
+                assert_eq!(client.answer().status, 503);
+            }
+        }
+    }
+}
+
+#[test]
 fn a_request_may_come_byte_by_byte() {
     for driver in drivers() {
         let daemon = Daemon::of_users("one", 1);

@@ -53,7 +53,8 @@ pub fn run(args: &SeedArgs) -> Result<ExitCode, Failed> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Makes the users 1 to `users` that are missing. `stop` is looked at between chunks.
+/// Makes the users 1 to `users` that are missing. `stop`, once true, ends it before the next
+/// chunk; it is only read.
 pub fn seed(url: &str, users: u64, stop: &Arc<AtomicBool>) -> Result<Seeded, Failed> {
     let opts = Opts::from_url(url)?;
     block_on(async {
@@ -70,20 +71,25 @@ pub fn seed(url: &str, users: u64, stop: &Arc<AtomicBool>) -> Result<Seeded, Fai
             next: Cell::new(0),
             added: Cell::new(0),
             stop: stop.clone(),
+            failed: Cell::new(false),
             bar,
         };
-        let done = work.run().await?;
-        Ok(done)
+        work.run().await
     })?
 }
 
+/// A seed at work: several connections, on one thread, take chunks from one list.
 struct Work {
     opts: Opts,
     hashes: Vec<String>,
     missing: Vec<Range<u64>>,
+    /// Index into `missing` of the first chunk that nobody has taken.
     next: Cell<usize>,
     added: Cell<u64>,
+    /// Someone outside asks to stop.
     stop: Arc<AtomicBool>,
+    /// A worker failed: the others stop at their next chunk.
+    failed: Cell<bool>,
     bar: ProgressBar,
 }
 
@@ -96,7 +102,9 @@ impl Work {
         let workers: Vec<_> = (0..connections)
             .map(|_| {
                 let work = work.clone();
-                local.spawn_local(async move { work.take_chunks().await })
+                local.spawn_local(async move {
+                    work.take_chunks().await.inspect_err(|_| work.failed.set(true))
+                })
             })
             .collect();
         let first_error = local
@@ -105,8 +113,6 @@ impl Work {
                 for worker in workers {
                     let done = worker.await.map_err(Failed::from).and_then(|done| done);
                     if let Err(error) = done {
-                        // The others stop at their next chunk.
-                        work.stop.store(true, Ordering::Relaxed);
                         first_error.get_or_insert(error);
                     }
                 }
@@ -127,7 +133,7 @@ impl Work {
         let mut conn = Conn::new(self.opts.clone()).await?;
         // Two chunks never touch the same user: gap locks would only make them wait.
         conn.query_drop("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED").await?;
-        while !self.stop.load(Ordering::Relaxed) {
+        while !self.failed.get() && !self.stop.load(Ordering::Relaxed) {
             let Some(chunk) = self.missing.get(self.next.get()) else { break };
             self.next.set(self.next.get() + 1);
             let added = self.insert(&mut conn, chunk).await?;
@@ -218,6 +224,24 @@ mod tests {
         let few: Vec<_> = chunks(limits::SEED_CHUNK * 2).collect();
         let many: Vec<_> = chunks(limits::SEED_CHUNK * 20).collect();
         assert_eq!(few, many[..2]);
+    }
+
+    #[test]
+    fn a_failure_ends_the_seed_and_leaves_the_request_to_stop_to_its_owner() {
+        let opts = Opts::from_url("mysql://root@localhost/x?socket=/nowhere/sock").expect("a URL");
+        let stop = Arc::new(AtomicBool::new(false));
+        let work = Work {
+            opts,
+            hashes: Vec::new(),
+            missing: chunks(1).collect(),
+            next: Cell::new(0),
+            added: Cell::new(0),
+            stop: stop.clone(),
+            failed: Cell::new(false),
+            bar: ProgressBar::hidden(),
+        };
+        block_on(work.run()).expect("a runtime").expect_err("no server is there");
+        assert!(!stop.load(Ordering::Relaxed));
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod home;
 mod settings;
 
 use souk_process::say;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
@@ -52,7 +52,8 @@ pub struct UpArgs {
     /// Use this database instead of starting a MariaDB (SOUK_MYSQL_URL is not used)
     #[arg(long, value_name = "URL")]
     mysql: Option<String>,
-    /// Use this Redis instead of starting one: redis://host:port or unix:///path (SOUK_REDIS_URL is not used)
+    /// Use this Redis instead of starting one: redis://host:port or unix:///path (SOUK_REDIS_URL is
+    /// not used)
     #[arg(long, value_name = "URL")]
     redis: Option<String>,
     /// Print the settings of both programs and end
@@ -66,6 +67,11 @@ pub fn run(args: &UpArgs) -> Result<ExitCode, Failed> {
         return print_config(args);
     }
     let home = Home::open(&args.dir)?;
+    // Told now rather than by the front, after the stores, the migrations and the demo users.
+    TcpListener::bind(args.http).map_err(|error| {
+        let http = args.http;
+        format!("cannot serve {http}: {error}. Stop what uses it, or choose another with --http")
+    })?;
     let events = Events::begin()?;
     let mut running = Running::default();
     let started = running.start(args, &home, &events);

@@ -118,14 +118,15 @@ fn when_a_child_dies_it_is_named_and_everything_else_is_stopped() {
 }
 
 #[test]
-fn an_address_in_use_is_told_and_nothing_stays_behind() {
+fn an_address_in_use_is_told_before_anything_starts() {
     let home = PrivateDir::new().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let dir = home.path().to_str().unwrap();
     let outcome = souk(&["up", "--dir", dir, "--http", &address, "--users", "0"]);
     assert_eq!(outcome.code, Some(1));
-    assert!(outcome.stderr.contains(&address), "{outcome:?}");
+    assert!(outcome.stderr.contains(&address) && outcome.stderr.contains("--http"), "{outcome:?}");
+    assert!(!home.path().join("mariadb").exists());
 }
 
 #[test]

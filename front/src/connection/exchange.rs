@@ -95,6 +95,8 @@ impl Exchange {
             Reading::Over => READ_FIRST,
             Reading::Gathered(_) | Reading::Streamed(_) => READ_MAX,
         };
+        // A read without room would look like the end of the connection.
+        let wanted = wanted.max(unread + READ_LEAST);
         let capacity = self.input.capacity();
         let mut buffer = std::mem::take(&mut self.input);
         if capacity < wanted || unread == 0 && capacity > wanted {
@@ -233,7 +235,7 @@ impl Exchange {
             }
             Err(refusal) => {
                 self.refuse(&refusal);
-                false
+                true
             }
         }
     }

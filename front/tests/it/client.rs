@@ -111,6 +111,13 @@ impl Client {
         assert!(rest.is_empty(), "more came: {:?}", String::from_utf8_lossy(&rest));
     }
 
+    /// Checks that the front says no more and ends the connection in order, without a reset.
+    pub fn ends_in_order(&mut self) {
+        let mut rest = std::mem::take(&mut self.read);
+        self.socket.read_to_end(&mut rest).expect("no reset");
+        assert!(rest.is_empty(), "more came: {:?}", String::from_utf8_lossy(&rest));
+    }
+
     fn shown(&self) -> String {
         String::from_utf8_lossy(&self.read).into_owned()
     }

@@ -207,6 +207,35 @@ fn a_malformed_request_is_answered_after_those_before_it_and_ends_the_connection
     }
 }
 
+#[test]
+fn a_refusal_is_seen_whole_however_much_was_sent() {
+    for driver in drivers() {
+        let daemon = creates_users();
+        let front = Front::start(driver, &[&daemon]);
+        let head = "POST /api/v1/users HTTP/1.1\r\nhost: souk.test\r\n\
+                    content-type: application/json\r\n";
+        let chunked = "transfer-encoding: chunked\r\n";
+        let body = "x".repeat(100_000);
+        for (status, request) in [
+            (400, format!("{head}{chunked}content-length: 100000\r\n\r\n{body}")),
+            (431, format!("GET / HTTP/1.1\r\nhost: souk.test\r\nx: {}", &body[..40 * 1024])),
+            (414, format!("GET /{} HTTP/1.1\r\n", &body[..20 * 1024])),
+            (400, format!("{head}{chunked}\r\n5 \r\n{body}")),
+            (400, format!("{}5 \r\n{body}", upload("transfer-encoding: chunked"))),
+            (404, format!("POST /nothing HTTP/1.1\r\nhost: a\r\n{chunked}\r\n1\r\n{body}")),
+        ] {
+            for piece in [request.len(), 2048, 32 * 1024] {
+                let mut client = Client::connect(front.address());
+                request.as_bytes().chunks(piece).for_each(|piece| client.send(piece));
+                let answer = client.answer();
+                assert_eq!(answer.status, status, "{answer:?}");
+                assert!(answer.has("connection: close"));
+                client.ends_in_order();
+            }
+        }
+    }
+}
+
 fn creates_users() -> Daemon {
     Daemon::start("one", 1, |event| {
         if event.method == Some(Method::CreateUser) {

@@ -29,7 +29,7 @@ impl Exchange {
                 Ok(progress) => progress,
                 Err(refusal) => {
                     self.refuse(&refusal);
-                    return false;
+                    return true;
                 }
             };
             let data = &input[progress.data];
@@ -69,7 +69,7 @@ impl Exchange {
             Err(refusal) => {
                 streaming.sender.end(Err(refusal.into()));
                 self.last_answer();
-                return false;
+                return true;
             }
         };
         if !progress.data.is_empty() {
@@ -80,7 +80,7 @@ impl Exchange {
             streaming.sender.end(Ok(()));
             let persistent = streaming.persistent;
             self.reading = if persistent { Reading::Head } else { Reading::Over };
-            return persistent;
+            return true;
         }
         self.start < self.input.len()
     }

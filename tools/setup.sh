@@ -20,6 +20,18 @@ if ! command -v cargo >/dev/null; then
   exit 1
 fi
 
+# `make test` formats and lints; a minimal Rust has neither tool. rustup's stand-ins for them exist
+# even then, so ask them.
+if [[ $1 == test ]] && ! { cargo fmt --version && cargo clippy --version; } >/dev/null 2>&1; then
+  if ! command -v rustup >/dev/null; then
+    echo "setup: cargo fmt or cargo clippy is missing, and there is no rustup to install them." \
+      "Install rustfmt and clippy where your Rust came from, then run this again." >&2
+    exit 1
+  fi
+  echo "setup: installing rustfmt and clippy with rustup"
+  rustup component add rustfmt clippy
+fi
+
 missing=()
 for entry in "${wanted[@]}"; do
   command -v "${entry%%:*}" >/dev/null || missing+=("${entry##*:}")

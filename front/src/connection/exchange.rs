@@ -32,6 +32,8 @@ pub struct Exchange {
     reading: Reading,
     /// Whether reading waits for a slot or for a handler to take a piece of its body.
     blocked: bool,
+    /// Whether the first part of a head has come and the rest has not.
+    partial: bool,
     /// Whether the last read filled its buffer, so that more is likely there.
     more: bool,
     /// The answers owed, oldest first.
@@ -68,6 +70,7 @@ impl Exchange {
             start: 0,
             reading: Reading::Head,
             blocked: false,
+            partial: false,
             more: false,
             slots: VecDeque::new(),
             output: Vec::new(),
@@ -179,6 +182,7 @@ impl Exchange {
     /// Uses the input as far as possible.
     pub fn advance(&mut self) {
         self.blocked = false;
+        self.partial = false;
         loop {
             let goes_on = match &self.reading {
                 Reading::Head => self.next_head(),
@@ -200,10 +204,9 @@ impl Exchange {
 
     /// Tells the sweeper what the client owes now.
     fn note_wait(&self) {
-        let rest = self.start < self.input.len();
         match &self.reading {
             _ if self.blocked => self.watch.expect(Phase::Working),
-            Reading::Head if rest => self.watch.expect(Phase::Head),
+            Reading::Head if self.partial => self.watch.expect(Phase::Head),
             Reading::Head if self.owes_nothing() => self.watch.expect(Phase::Idle),
             Reading::Gathered(_) | Reading::Streamed(_) => self.watch.expect(Phase::Body),
             Reading::Over if self.lingers() => self.watch.expect(Phase::Linger),
@@ -223,7 +226,10 @@ impl Exchange {
             return false;
         }
         match head::parse(&self.input[self.start..]) {
-            Ok(None) => false,
+            Ok(None) => {
+                self.partial = true;
+                false
+            }
             Ok(Some((head, _))) if !head.method.is_safe() && !self.slots.is_empty() => {
                 self.blocked = true;
                 false

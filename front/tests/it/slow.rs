@@ -36,6 +36,25 @@ fn a_head_or_a_body_that_does_not_come_is_answered_408() {
 }
 
 #[test]
+fn a_head_that_begins_behind_another_request_must_come_in_time_too() {
+    for driver in drivers() {
+        let daemon = Daemon::of_users("one", 1);
+        let front = Front::start_with(driver, &[daemon.address()], |settings| {
+            settings.timeouts.head_s = 1;
+        });
+        let mut client = Client::connect(front.address());
+        let whole = "GET /nothing HTTP/1.1\r\nhost: souk.test\r\n\r\n";
+        client.send([whole, whole, &whole[..20]].concat());
+        assert_eq!(client.answer().status, 404);
+        assert_eq!(client.answer().status, 404);
+        let answer = client.answer();
+        assert_eq!(answer.status, 408);
+        assert!(answer.has("connection: close"));
+        client.ends();
+    }
+}
+
+#[test]
 fn a_connection_without_requests_ends_without_a_word() {
     for driver in drivers() {
         let daemon = Daemon::of_users("one", 1);

@@ -48,7 +48,8 @@ impl Exchange {
                 Work::Running(_) => return,
                 Work::Continue => self.output.extend_from_slice(response::CONTINUE),
                 Work::Ready(response) => {
-                    if last && self.start == self.input.len() && self.thread.sweeper.is_draining() {
+                    let last = last && !self.partial && self.start == self.input.len();
+                    if last && self.thread.sweeper.is_draining() {
                         slot.persistent = false;
                         self.reading = Reading::Over;
                     }

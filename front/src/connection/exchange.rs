@@ -208,10 +208,19 @@ impl Exchange {
             _ if self.blocked => self.watch.expect(Phase::Working),
             Reading::Head if self.partial => self.watch.expect(Phase::Head),
             Reading::Head if self.owes_nothing() => self.watch.expect(Phase::Idle),
+            // The client waits to be asked for its body, behind other answers.
+            Reading::Gathered(_) | Reading::Streamed(_) if self.invites() => {
+                self.watch.expect(Phase::Working);
+            }
             Reading::Gathered(_) | Reading::Streamed(_) => self.watch.expect(Phase::Body),
             Reading::Over if self.lingers() => self.watch.expect(Phase::Linger),
             Reading::Head | Reading::Over => self.watch.expect(Phase::Working),
         }
+    }
+
+    /// Whether the interim answer that lets the client send its body is still owed.
+    fn invites(&self) -> bool {
+        self.slots.iter().any(|slot| matches!(slot.work, Work::Continue))
     }
 
     /// Reads the next request head. False if it is not all there, or has to wait.

@@ -1,7 +1,7 @@
 //! Clients that take their time.
 
 use crate::client::{Client, token};
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, user};
 use crate::{Front, drivers};
 use souk_front::config::Settings;
 use souk_proto::Kind;
@@ -51,6 +51,35 @@ fn a_head_that_begins_behind_another_request_must_come_in_time_too() {
         assert_eq!(answer.status, 408);
         assert!(answer.has("connection: close"));
         client.ends();
+    }
+}
+
+#[test]
+fn a_client_that_waits_to_be_asked_for_its_body_is_not_late() {
+    for driver in drivers() {
+        let (sender, received) = channel();
+        let daemon = Daemon::start("one", 1, move |event| {
+            sender.send(event).expect("the test waits");
+        });
+        let front = Front::start_with(driver, &[daemon.address()], |settings| {
+            settings.timeouts.body_progress_s = 1;
+        });
+        let mut client = Client::connect(front.address());
+        client.ask("GET", "/api/v1/users/by-name/ada");
+        client.send(
+            "GET /health HTTP/1.1\r\nhost: souk.test\r\nexpect: 100-continue\r\n\
+             content-length: 4\r\n\r\n",
+        );
+        let event = received.recv().expect("the request");
+        // Another body, begun later, tells when the time is over.
+        let mut clock = Client::connect(front.address());
+        clock.send("GET /health HTTP/1.1\r\nhost: souk.test\r\ncontent-length: 4\r\n\r\nbo");
+        assert_eq!(clock.answer().status, 408);
+        event.answer(&user("ada"));
+        assert_eq!(client.answer().status, 200);
+        assert_eq!(client.head().status, 100);
+        client.send("body");
+        assert_eq!(client.answer().status, 200);
     }
 }
 

@@ -92,7 +92,7 @@ pub const GROUP_MAX: usize = 64;
 /// Longest transaction. The connection is dropped afterwards.
 pub const TRANSACTION_MAX: Duration = Duration::from_secs(10);
 
-/// Attempts of one write that lost against a deadlock or a lock wait.
+/// Attempts of one write that lost against a deadlock.
 pub const WRITE_ATTEMPTS: usize = 4;
 
 /// Attempts of a change that names no version and meets other changes of the same row.

@@ -24,8 +24,9 @@ pub fn options(url: &str) -> Result<Opts, StoreError> {
             "the database URL names no database: add one, as in mysql://user@host:3306/souk",
         ));
     }
+    // autocommit: with a server that has it off, a lone write would end with its connection.
     let session = format!(
-        "SET time_zone = '+00:00', innodb_lock_wait_timeout = {LOCK_WAIT_S}, \
+        "SET autocommit = 1, time_zone = '+00:00', innodb_lock_wait_timeout = {LOCK_WAIT_S}, \
          sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', \
          SESSION wait_timeout = {IDLE_CONNECTION_S}"
     );

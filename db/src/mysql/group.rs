@@ -172,54 +172,58 @@ async fn commit(
     outcomes: &mut [Option<Outcome>],
 ) -> Result<(), StoreError> {
     let conn = line.get_alive().await?;
-    let mut contended =
+    let alone =
         if jobs.len() == 1 { vec![0] } else { commit_together(conn, jobs, outcomes).await? };
-    contended.sort_unstable();
-    for place in contended {
+    for place in alone {
         outcomes[place] = Some(commit_alone(conn, &jobs[place].write).await?);
     }
     Ok(())
 }
 
-/// Runs all members in one transaction; the places of those that must be tried alone.
+/// Runs all members in one transaction; the places of those that must be tried alone, in order:
+/// none, or all when nothing was committed.
 async fn commit_together(
     conn: &mut Conn,
     jobs: &[Job],
     outcomes: &mut [Option<Outcome>],
 ) -> Result<Vec<usize>, StoreError> {
-    let everyone = || (0..jobs.len()).collect();
-    let mut contended = Vec::new();
+    let everyone_but_last =
+        |last| (0..jobs.len()).filter(|&place| place != last).chain([last]).collect();
     let mut settled = Vec::new();
     conn.query_drop("START TRANSACTION").await.map_err(|error| meaning(&error))?;
     for (place, job) in jobs.iter().enumerate() {
         match execute(conn, &job.write).await {
             Ok(outcome) => settled.push((place, outcome)),
-            // A lock wait rolls back the statement only, a deadlock the whole transaction.
-            Err(Error::Server(said)) if said.code == LOCK_WAIT => contended.push(place),
+            // A deadlock rolls back the transaction, and so does a lock wait, or it does not: that
+            // is the server's setting. So nothing of it stays, and who waited comes last.
             Err(Error::Server(said)) if is_contention(said.code) => {
                 conn.query_drop("ROLLBACK").await.map_err(|error| meaning(&error))?;
-                return Ok(everyone());
+                return Ok(everyone_but_last(place));
             }
             Err(error) => return Err(meaning(&error)),
         }
     }
     match conn.query_drop("COMMIT").await {
         Ok(()) => {}
-        Err(Error::Server(said)) if is_contention(said.code) => return Ok(everyone()),
+        Err(Error::Server(said)) if is_contention(said.code) => {
+            return Ok((0..jobs.len()).collect());
+        }
         Err(error) => return Err(meaning(&error)),
     }
     // Not before the commit: even "taken" may rest on a neighbour that was not committed.
     for (place, outcome) in settled {
         outcomes[place] = Some(outcome);
     }
-    Ok(contended)
+    Ok(Vec::new())
 }
 
-/// Runs one member in a transaction of its own, again if it loses against others.
+/// Runs one member in a transaction of its own, again if it loses against others. A lock that was
+/// not free in time is not waited for again: others wait behind this write.
 async fn commit_alone(conn: &mut Conn, write: &Write) -> Result<Outcome, StoreError> {
     for _ in 0..WRITE_ATTEMPTS {
         match execute(conn, write).await {
             Ok(outcome) => return Ok(outcome),
+            Err(Error::Server(said)) if said.code == LOCK_WAIT => break,
             Err(Error::Server(said)) if is_contention(said.code) => {}
             Err(error) => return Err(meaning(&error)),
         }

@@ -62,8 +62,9 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// Connects to both servers from within a tokio-uring runtime. The error says which server,
-    /// why, and how to fix it.
+    /// Connects to both servers from within a tokio-uring runtime. Redis may be away: the log says
+    /// so, users are read from the database, and the connection is made as soon as it can be. The
+    /// error says what else is wrong, why, and how to fix it.
     pub async fn open(settings: &StoreSettings) -> Result<Stores, StoreError> {
         let opts = mysql::options(&settings.mysql_url)?;
         let redis = Rc::new(Redis::new(&settings.redis_url)?);
@@ -71,16 +72,19 @@ impl Stores {
         let writer = Rc::new(Writer::new(opts));
         let accounts = Accounts::new(settings, redis.clone(), readers.clone(), writer.clone());
         let stores = Stores { accounts, redis, readers, writer };
-        if let Err(error) = stores.try_both().await {
+        if let Err(error) = stores.try_database().await {
             stores.close().await;
             return Err(error);
         }
+        // Its failure is in the log, and more attempts follow.
+        drop(stores.redis.ready().await);
         Ok(stores)
     }
 
-    async fn try_both(&self) -> Result<(), StoreError> {
+    async fn try_database(&self) -> Result<(), StoreError> {
         let deadline = Instant::now() + DATABASE_CONNECT_MAX + READ_MAX;
-        self.readers.by_id(NOBODY, deadline).await.map_err(|error| match error {
+        let read = self.readers.by_id(NOBODY, deadline).await;
+        read.map(drop).map_err(|error| match error {
             StoreError::Unavailable { why, .. } => StoreError::database(format!(
                 "{why}. Check that it runs and that [mysql] url is right"
             )),
@@ -89,8 +93,7 @@ impl Stores {
                 format!("{what}. If a table is missing, run: souk migrate"),
             ),
             other => other,
-        })?;
-        self.redis.ready().await
+        })
     }
 
     /// Asks both servers now, for at most a second.

@@ -30,6 +30,9 @@ pub type Answer = Wait<Result<Reply, StoreError>>;
 /// Eight hex digits that name one life of the server: another after each restart.
 pub type RunId = [u8; 8];
 
+/// Why a connection ended that [`Redis::close`] ended.
+const CLOSED: &str = "the connection was closed by us";
+
 /// The pipelined connection of one shard.
 pub struct Redis {
     shared: Rc<Shared>,
@@ -45,6 +48,8 @@ struct Shared {
     queued: Notify,
     /// Wakes the keeper out of its pause.
     closing: Notify,
+    /// Wakes those who wait for an attempt to connect.
+    attempted: Notify,
 }
 
 struct State {
@@ -57,6 +62,10 @@ struct State {
     in_flight: VecDeque<usize>,
     /// Replies read on this connection so far.
     answered: u64,
+    /// So many replies will have been read when the last reload of the scripts is answered.
+    reloaded_at: u64,
+    /// The last attempt to connect failed.
+    failed: bool,
     /// Why there is no connection.
     why: Arc<str>,
     scratch: Cmd,
@@ -75,36 +84,35 @@ impl Redis {
                 out: Vec::new(),
                 in_flight: VecDeque::new(),
                 answered: 0,
+                reloaded_at: 0,
+                failed: false,
                 why: Arc::from("not connected yet"),
                 scratch: Cmd::new(),
             }),
             queued: Notify::new(),
             closing: Notify::new(),
+            attempted: Notify::new(),
         });
         let scripts = Rc::new(Scripts::new());
         let keeper = tokio_uring::spawn(keep(shared.clone(), scripts.clone()));
         Ok(Redis { shared, scripts, keeper: RefCell::new(Some(keeper)) })
     }
 
-    /// Waits until the first connection stands.
+    /// Waits until a connection stands, or an attempt has failed; that was logged, and others
+    /// follow it.
     pub async fn ready(&self) -> Result<(), StoreError> {
-        let give_up = Instant::now() + REDIS_CONNECT_MAX * 2;
         loop {
-            let (online, why) = {
+            let attempted = self.shared.attempted.notified();
+            {
                 let state = self.shared.state.borrow();
-                (state.online, state.why.clone())
-            };
-            if online {
-                return Ok(());
+                if state.online {
+                    return Ok(());
+                }
+                if state.failed {
+                    return Err(StoreError::redis(state.why.clone()));
+                }
             }
-            if Instant::now() >= give_up {
-                return Err(StoreError::redis(format!(
-                    "no connection to {}: {why}. Check that Redis runs there and that \
-                     [redis] url is right",
-                    self.shared.address.shown
-                )));
-            }
-            tokio::time::sleep(crate::limits::BACKOFF_MIN).await;
+            attempted.await;
         }
     }
 
@@ -231,6 +239,29 @@ impl Shared {
         }
     }
 
+    /// Lets commands in.
+    fn open(&self, run: RunId) {
+        let mut state = self.state.borrow_mut();
+        state.run = run;
+        state.online = true;
+        state.failed = false;
+        drop(state);
+        self.attempted.notify_waiters();
+    }
+
+    /// Loads the scripts again, unless that is under way: what was issued before it took effect
+    /// may fail by the thousands.
+    fn reload(&self, scripts: &Scripts) {
+        let state = self.state.borrow();
+        if state.answered < state.reloaded_at {
+            return;
+        }
+        drop(state);
+        drop(load_scripts(self, scripts));
+        let state = &mut *self.state.borrow_mut();
+        state.reloaded_at = state.answered + state.in_flight.len() as u64;
+    }
+
     fn is_closing(&self) -> bool {
         self.state.borrow().closing
     }
@@ -248,19 +279,27 @@ async fn keep(shared: Rc<Shared>, scripts: Rc<Scripts>) {
             Err(error) => error.to_string(),
         };
         shared.fail_all(&why);
+        shared.state.borrow_mut().failed = true;
+        shared.attempted.notify_waiters();
         if shared.is_closing() {
             break;
         }
         if !reported {
             reported = true;
-            tracing::warn!(server = %shared.address.shown, why, "no connection to Redis; trying again");
+            tracing::warn!(
+                server = %shared.address.shown,
+                why,
+                "no connection to Redis; trying again. Until then users are read from the \
+                 database, and logins and changes fail. Check that Redis runs there and that \
+                 [redis] url is right"
+            );
         }
         tokio::select! {
             () = tokio::time::sleep(backoff.next()) => {}
             () = shared.closing.notified() => {}
         }
     }
-    shared.fail_all("the connection was closed");
+    shared.fail_all(CLOSED);
 }
 
 /// Greets, opens the connection to commands, and waits for its end; says why it ended.
@@ -271,34 +310,42 @@ async fn serve(
     backoff: &mut Backoff,
     reported: &mut bool,
 ) -> String {
-    shared.state.borrow_mut().answered = 0;
+    {
+        let mut state = shared.state.borrow_mut();
+        (state.answered, state.reloaded_at) = (0, 0);
+    }
     let done = Rc::new(Notify::new());
     let mut reader =
         tokio_uring::spawn(read_replies(shared.clone(), scripts.clone(), socket.clone()));
     let writer = tokio_uring::spawn(write_commands(shared.clone(), socket.clone(), done.clone()));
-    let mut why = None;
-    match tokio::time::timeout(REDIS_CONNECT_MAX, greet(shared, scripts)).await {
-        Ok(Ok(run)) => {
-            let mut state = shared.state.borrow_mut();
-            state.run = run;
-            state.online = true;
-            drop(state);
+    let greeting = tokio::select! {
+        biased; // what the server said before it closed says more than that it did
+        greeting = tokio::time::timeout(REDIS_CONNECT_MAX, greet(shared, scripts)) => {
+            match greeting {
+                Ok(Err(StoreError::Unavailable { why, .. })) => Err(why.to_string()),
+                Ok(greeted) => greeted.map_err(|error| error.to_string()),
+                Err(_) => Err("no answer to the greeting in time".to_owned()),
+            }
+        }
+        ended = &mut reader => Err(ended.unwrap_or_else(|e| e.to_string())),
+        () = shared.closing.notified() => Err(CLOSED.to_owned()),
+    };
+    let why = match greeting {
+        Ok(run) => {
+            shared.open(run);
             backoff.reset();
             if std::mem::take(reported) {
                 tracing::info!(server = %shared.address.shown, "connected to Redis again");
             }
+            tokio::select! {
+                ended = &mut reader => ended.unwrap_or_else(|e| e.to_string()),
+                silent = watch(shared) => silent.to_owned(),
+                () = shared.closing.notified() => CLOSED.to_owned(),
+            }
         }
-        Ok(Err(error)) => why = Some(error.to_string()),
-        Err(_) => why = Some("no answer to the greeting in time".to_owned()),
-    }
-    if why.is_none() {
-        why = tokio::select! {
-            ended = &mut reader => Some(ended.unwrap_or_else(|e| e.to_string())),
-            silent = watch(shared) => Some(silent.to_owned()),
-            () = shared.closing.notified() => Some("closed by us".to_owned()),
-        };
-    }
-    shared.fail_all(why.as_deref().unwrap_or("lost"));
+        Err(why) => why,
+    };
+    shared.fail_all(&why);
     socket.shutdown();
     done.notify_one();
     if !reader.is_finished() {
@@ -306,8 +353,8 @@ async fn serve(
     }
     let _ = writer.await;
     // What the two tasks left between the failure above and their end.
-    shared.fail_all(why.as_deref().unwrap_or("lost"));
-    why.unwrap_or_default()
+    shared.fail_all(&why);
+    why
 }
 
 /// Logs in, loads the scripts, and learns the run id.
@@ -403,7 +450,7 @@ async fn read_replies(shared: Rc<Shared>, scripts: Rc<Scripts>, socket: Rc<Socke
                 Ok(None) => break,
                 Ok(Some(reply)) => {
                     if matches!(&reply, Reply::Error(text) if text.starts_with(b"NOSCRIPT")) {
-                        drop(load_scripts(&shared, &scripts));
+                        shared.reload(&scripts);
                     }
                     if !shared.deliver(reply) {
                         return "a reply that nobody asked for".to_owned();

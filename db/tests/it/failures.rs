@@ -1,8 +1,8 @@
 //! What happens while a server is away, and after it is back.
 
 use crate::harness::{
-    create, new_user, nickname, on_a_ring, redis, settings, soon, stack, stack_of_its_own,
-    with_stores,
+    create, join_all, new_user, nickname, on_a_ring, redis, settings, soon, stack,
+    stack_of_its_own, with_stores,
 };
 use souk_db::{Health, Server, SessionRecord, StoreError, StoreSettings, Stores, WriteError};
 use souk_stack::Stack;
@@ -167,10 +167,124 @@ fn opening_without_a_server_says_which_and_how_to_fix_it() {
             assert!(error.contains(says), "{error}");
         }
     });
-    crate::harness::on_a_ring(async {
-        souk_db::migrate::migrate(&good.mysql_url).await.unwrap();
-        let lost = StoreSettings { redis_url: "unix:///nonexistent/socket".into(), ..good };
-        let error = Stores::open(&lost).await.err().expect("refused").to_string();
-        assert!(error.contains("[redis] url"), "{error}");
+}
+
+#[test]
+fn stores_open_without_redis_and_use_it_once_it_is_there() {
+    let mut stack = stack();
+    stack.redis().stop().unwrap();
+    with_stores(&settings(&stack), async |stores| {
+        assert_eq!(stores.health().await, Health { database: true, redis: false });
+        assert_eq!(stores.accounts.by_name("ann", soon()).await.unwrap(), None);
+        let session = stores.accounts.session(1, &[1; 16], soon()).await;
+        assert!(is_away(&session, Server::Redis), "{session:?}");
+        stack.redis().restart().unwrap();
+        while !stores.health().await.redis {}
+        let ann = create(stores, "ann").await;
+        stores.accounts.open_session(ann.id, &[1; 16], &record(), soon()).await.unwrap();
     });
+}
+
+#[test]
+fn forgotten_scripts_are_loaded_once_however_many_commands_miss_them() {
+    let stack = stack();
+    with_stores(&settings(&stack), async |stores| {
+        let before = loads(&stack);
+        redis(&stack, &["SCRIPT", "FLUSH"]);
+        let (accounts, record) = (&stores.accounts, &record());
+        let open = async |n| accounts.open_session(1, &[n; 16], record, soon()).await;
+        let opens = (0..100).map(|n| Box::pin(open(n))).collect();
+        for opened in join_all(opens).await {
+            opened.unwrap();
+        }
+        let scripts = 5;
+        assert_eq!(loads(&stack) - before, scripts);
+        redis(&stack, &["SCRIPT", "FLUSH"]);
+        stores.accounts.open_session(1, &[1; 16], record, soon()).await.unwrap();
+        assert!(stores.health().await.redis); // its reply comes after those of the loading
+        assert_eq!(loads(&stack) - before, 2 * scripts, "and again after another flush");
+    });
+}
+
+/// How many scripts Redis was given so far.
+fn loads(stack: &Stack) -> u64 {
+    let stats = redis(stack, &["INFO", "commandstats"]);
+    let (_, rest) = stats.split_once("cmdstat_script|load:calls=").expect("some were");
+    rest.split(',').next().unwrap().parse().unwrap()
+}
+
+/// Holds the lock of a user's row until dropped.
+struct RowLock<'a> {
+    stack: &'a Stack,
+    holder: u64,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+fn lock_row<'a>(stack: &'a Stack, url: &str, id: u64) -> RowLock<'a> {
+    let socket = url.split_once("socket=").unwrap().1.replace("%2E", ".");
+    let sql = format!("BEGIN; UPDATE users SET rating = 7 WHERE id = {id}; DO SLEEP(60)");
+    let (socket, database) = (socket, stack.database().to_owned());
+    let thread = std::thread::spawn(move || {
+        let mut client = Command::new("mariadb");
+        client.args(["--no-defaults", "--user=root", "--socket", &socket, &database]);
+        // It ends with an error when the lock is taken from it.
+        drop(client.args(["--execute", &sql]).output());
+    });
+    let holder = loop {
+        let found = stack
+            .sql(
+                "SELECT id FROM information_schema.processlist \
+                 WHERE info LIKE 'DO SLEEP(60)%' AND db = DATABASE()",
+            )
+            .unwrap();
+        match found.trim().parse() {
+            Ok(holder) => break holder,
+            Err(_) => std::thread::yield_now(),
+        }
+    };
+    RowLock { stack, holder, thread: Some(thread) }
+}
+
+impl Drop for RowLock<'_> {
+    fn drop(&mut self) {
+        drop(self.stack.sql(&format!("KILL {}", self.holder)));
+        drop(self.thread.take().map(std::thread::JoinHandle::join));
+    }
+}
+
+#[test]
+fn a_write_that_waits_for_a_lock_in_vain_fails_alone_and_its_neighbours_are_committed() {
+    let stack = stack_of_its_own();
+    with_stores(&settings(&stack), async |stores| {
+        let mut users = Vec::new();
+        for n in 0..6 {
+            users.push(create(stores, &format!("user{n}")).await.id);
+        }
+        let lock = lock_row(&stack, &stack.mysql_url(), users[2]);
+        let changes = users
+            .iter()
+            .map(|id| Box::pin(stores.accounts.change(*id, None, nickname("new"), soon())))
+            .collect();
+        for (id, changed) in users.iter().zip(join_all(changes).await) {
+            match changed {
+                Ok(_) => assert_ne!(*id, users[2]),
+                Err(error) => {
+                    assert_eq!(*id, users[2], "{error}");
+                    assert!(error.to_string().contains("nothing was changed"), "{error}");
+                }
+            }
+        }
+        drop(lock);
+        let held = stack.sql("SELECT nickname = 'new', version FROM users ORDER BY id").unwrap();
+        assert_eq!(held, "1\t2\n1\t2\n0\t1\n1\t2\n1\t2\n1\t2\n");
+        stores.accounts.change(users[2], None, nickname("new"), soon()).await.unwrap();
+    });
+}
+
+#[test]
+fn a_server_without_autocommit_keeps_what_was_acknowledged() {
+    let stack = stack_of_its_own();
+    stack.sql("SET GLOBAL autocommit = 0").unwrap();
+    with_stores(&settings(&stack), async |stores| create(stores, "ann").await);
+    assert_eq!(stack.sql("SELECT username FROM users").unwrap().trim(), "ann");
 }

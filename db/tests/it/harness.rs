@@ -103,3 +103,22 @@ pub fn selects(stack: &Stack) -> u64 {
     let line = stack.sql("SHOW GLOBAL STATUS LIKE 'Com_stmt_execute'").expect("status");
     line.split_whitespace().last().and_then(|n| n.parse().ok()).expect("a number")
 }
+
+/// Runs all of them at once, in one task.
+pub async fn join_all<F: Future>(futures: Vec<std::pin::Pin<Box<F>>>) -> Vec<F::Output> {
+    let mut pending: Vec<_> = futures.into_iter().map(|f| (Some(f), None)).collect();
+    std::future::poll_fn(|cx| {
+        let mut ready = true;
+        for (future, output) in &mut pending {
+            if let Some(running) = future {
+                match running.as_mut().poll(cx) {
+                    std::task::Poll::Ready(value) => (*future, *output) = (None, Some(value)),
+                    std::task::Poll::Pending => ready = false,
+                }
+            }
+        }
+        if ready { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+    pending.into_iter().map(|(_, output)| output.unwrap()).collect()
+}

@@ -1,8 +1,8 @@
 //! Users, with the cache and without it.
 
 use crate::harness::{
-    create, new_user, nickname, selects, settings, soon, stack, stack_of_its_own, username,
-    with_stores,
+    create, join_all, new_user, nickname, selects, settings, soon, stack, stack_of_its_own,
+    username, with_stores,
 };
 use souk_db::{Change, StoreError, StoreSettings, WriteError, credential_tag};
 use std::time::Instant;
@@ -180,24 +180,6 @@ fn writes_in_one_commit_succeed_or_fail_each_alone() {
 fn commits(stack: &souk_stack::Stack) -> u64 {
     let line = stack.sql("SHOW GLOBAL STATUS LIKE 'Com_commit'").unwrap();
     line.split_whitespace().last().unwrap().parse().unwrap()
-}
-
-async fn join_all<F: Future>(futures: Vec<std::pin::Pin<Box<F>>>) -> Vec<F::Output> {
-    let mut pending: Vec<_> = futures.into_iter().map(|f| (Some(f), None)).collect();
-    std::future::poll_fn(|cx| {
-        let mut ready = true;
-        for (future, output) in &mut pending {
-            if let Some(running) = future {
-                match running.as_mut().poll(cx) {
-                    std::task::Poll::Ready(value) => (*future, *output) = (None, Some(value)),
-                    std::task::Poll::Pending => ready = false,
-                }
-            }
-        }
-        if ready { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
-    })
-    .await;
-    pending.into_iter().map(|(_, output)| output.unwrap()).collect()
 }
 
 #[test]

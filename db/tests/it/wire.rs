@@ -1,7 +1,7 @@
 //! The connection to Redis seen from the wire: a relay over TCP between us and the real server.
 
 use crate::harness::{create, settings, soon, stack, with_stores};
-use souk_db::{StoreSettings, Stores};
+use souk_db::StoreSettings;
 use souk_stack::Stack;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -137,14 +137,39 @@ fn damaged_answers_cost_the_connection_and_no_read() {
     });
 }
 
+/// Why Redis is away for stores whose Redis is at this listener.
+fn why_away(listener: &TcpListener) -> String {
+    let stack = stack();
+    let redis_url = format!("redis://{}", listener.local_addr().unwrap());
+    let settings = StoreSettings { redis_url, ..settings(&stack) };
+    with_stores(&settings, async |stores| {
+        assert_eq!(stores.accounts.by_name("ann", soon()).await.unwrap(), None);
+        stores.accounts.session(1, &[1; 16], soon()).await.expect_err("away").to_string()
+    })
+}
+
 #[test]
 fn a_server_that_accepts_and_says_nothing_is_given_up() {
-    let stack = stack();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let redis_url = format!("redis://{}", silent.local_addr().unwrap());
-    let settings = StoreSettings { redis_url, ..settings(&stack) };
-    crate::harness::on_a_ring(async {
-        let error = Stores::open(&settings).await.err().expect("refused").to_string();
-        assert!(error.contains("[redis] url"), "{error}");
-    });
+    let why = why_away(&silent);
+    assert!(why.contains("no answer to the greeting in time"), "{why}");
+}
+
+#[test]
+fn a_server_that_closes_during_the_greeting_is_known_for_it() {
+    for (answer, says) in [("", "closed the connection"), ("-NOAUTH no entry\r\n", "NOAUTH")] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = listener.try_clone().unwrap();
+        std::thread::spawn(move || {
+            let mut clients = Vec::new();
+            for client in server.incoming() {
+                let mut client = client.unwrap();
+                let _ = client.write_all(answer.as_bytes());
+                let _ = client.shutdown(std::net::Shutdown::Write);
+                clients.push(client); // dropped with bytes unread it would be reset, not closed
+            }
+        });
+        let why = why_away(&listener);
+        assert!(why.contains(says), "{why}");
+    }
 }

@@ -1,10 +1,8 @@
 //! The server programs, whether the stores answer, and the schema.
 
-use std::io::{Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
-use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 
+use redis::ErrorKind;
 use souk_db::migrate::{SchemaState, check};
 use souk_stack::find_program;
 
@@ -81,30 +79,25 @@ fn schema(url: &str) -> Result<Finding, Failed> {
 
 fn reach_redis(url: &str) -> Finding {
     match ping(url) {
-        Ok(answer) if answer.starts_with("+PONG") => Finding::ok("Redis", "answers"),
-        Ok(answer) => Finding::fail("Redis", answer, "check the URL and the server's log"),
-        Err(error) => Finding::fail("Redis", error.to_string(), "start it, and check the URL"),
+        Ok(()) => Finding::ok("Redis", "answers"),
+        Err(error) if error.kind() == ErrorKind::InvalidClientConfig => {
+            let fix = "write redis://[user:password@]host[:port][/db] or unix:///path";
+            Finding::fail("Redis", error.to_string(), fix)
+        }
+        Err(error) if error.is_io_error() => {
+            Finding::fail("Redis", error.to_string(), "start it, and check the URL")
+        }
+        Err(error) => {
+            let fix = "check the URL's login and database, and the server's log";
+            Finding::fail("Redis", error.to_string(), fix)
+        }
     }
 }
 
-fn ping(url: &str) -> std::io::Result<String> {
-    let within = Some(limits::REACH_WITHIN);
-    if let Some(path) = url.strip_prefix("unix://") {
-        let stream = UnixStream::connect(path)?;
-        stream.set_read_timeout(within)?;
-        return ask(stream);
-    }
-    let address = url.strip_prefix("redis://").unwrap_or(url).trim_end_matches('/');
-    let address = address.to_socket_addrs()?.next();
-    let address = address.ok_or_else(|| std::io::Error::other("the host has no address"))?;
-    let stream = TcpStream::connect_timeout(&address, limits::REACH_WITHIN)?;
-    stream.set_read_timeout(within)?;
-    ask(stream)
-}
-
-fn ask(mut stream: impl Read + Write) -> std::io::Result<String> {
-    stream.write_all(b"PING\r\n")?;
-    let mut answer = [0u8; 128];
-    let length = stream.read(&mut answer)?;
-    Ok(String::from_utf8_lossy(&answer[..length]).trim().to_owned())
+/// Logs in, chooses the database and pings, as the URL says.
+fn ping(url: &str) -> redis::RedisResult<()> {
+    let mut connection =
+        redis::Client::open(url)?.get_connection_with_timeout(limits::REACH_WITHIN)?;
+    connection.set_read_timeout(Some(limits::REACH_WITHIN))?;
+    redis::cmd("PING").query(&mut connection)
 }

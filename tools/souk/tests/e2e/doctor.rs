@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use souk_stack::Stack;
+use souk_stack::{PrivateDir, Redis, Stack};
 
 use crate::command::souk;
 
@@ -36,6 +36,26 @@ fn stores_that_do_not_answer_fail() {
         doctor("mysql://root@localhost/x?socket=/nowhere/sock", "unix:///nowhere/sock");
     assert_eq!(code, Some(1), "{table}");
     assert!(table.contains("FAIL  database") && table.contains("FAIL  Redis"), "{table}");
+}
+
+#[test]
+fn the_login_and_the_database_of_a_redis_url_are_used() {
+    let home = PrivateDir::new().unwrap();
+    let redis = Redis::start(home.path().join("redis")).unwrap();
+    let mut root = redis::Client::open(redis.url()).unwrap().get_connection().unwrap();
+    let mut acl = redis::cmd("ACL");
+    acl.arg("SETUSER").arg("ada").arg("on").arg(">secret").arg("~*").arg("+@all");
+    acl.exec(&mut root).unwrap();
+    let mysql = "mysql://root@localhost/x?socket=/nowhere/sock";
+    let table = |query: &str| doctor(mysql, &format!("{}?{query}", redis.url())).1;
+    let fine = table("user=ada&pass=secret&db=3");
+    assert!(fine.contains("ok    Redis"), "{fine}");
+    for wrong in ["user=ada&pass=guess", "user=ada&pass=secret&db=999"] {
+        let table = table(wrong);
+        assert!(table.contains("FAIL  Redis") && table.contains("login and database"), "{table}");
+    }
+    let (_, table) = doctor(mysql, "localhost:6379");
+    assert!(table.contains("fix: write redis://"), "{table}");
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! How soukd starts, says what it cannot do, and stops.
 
 use crate::client::Client;
-use souk_proto::accounts::SetPictureRequest;
+use souk_proto::accounts::{GetUserByNameRequest, SetPictureRequest, User};
+use souk_proto::common::Caller;
 use souk_proto::{Flags, Header, Kind, Method};
 use souk_stack::Stack;
 use std::net::{TcpListener, TcpStream};
@@ -48,11 +49,23 @@ fn what_cannot_be_done_at_the_start_is_said_with_how_to_fix_it() {
 }
 
 #[test]
-fn a_redis_that_is_away_at_the_start_is_named() {
-    let stack = Stack::builder().daemons(0).fronts(0).start().expect("stores");
-    std::fs::create_dir_all(stack.dir().join("state")).expect("a directory");
-    let away = ("redis.url", "unix:///does/not/exist.sock");
-    refused(&run(&stack, &[away], &[]), 1, &["Redis"]);
+fn a_redis_that_is_away_at_the_start_is_named_and_public_reads_are_served() {
+    let away = "unix:///does/not/exist.sock";
+    let builder = Stack::builder().fronts(0).daemon_set("redis.url", away);
+    let stack = builder.start().expect("a daemon");
+    let insert = "INSERT INTO users (username, nickname, password_hash, created_at, updated_at) \
+                  VALUES ('ann', 'Ann', 'none', UTC_TIMESTAMP(3), UTC_TIMESTAMP(3))";
+    stack.sql(insert).expect("a user");
+    let daemon = &stack.daemons()[0];
+    let log = daemon.log();
+    assert!(log.contains("no connection to Redis") && log.contains(away), "{log}");
+    let secret = std::fs::read(stack.link_secret_file()).expect("the secret");
+    let (mut client, _) = Client::connect(daemon.address(), &secret);
+    let request = GetUserByNameRequest { caller: Some(Caller::default()), username: "ann".into() };
+    let user: User = client.call(Method::GetUserByName, &request).expect("public");
+    assert_eq!(user.username, "ann");
+    let ready = client.ready();
+    assert!(ready.database && !ready.redis, "{ready:?}");
 }
 
 #[test]

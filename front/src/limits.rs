@@ -91,4 +91,7 @@ pub const STREAM_ITEMS_MAX: usize = 32;
 /// What a client is told to wait when no daemon can be reached.
 pub const UNAVAILABLE_RETRY: Duration = Duration::from_secs(1);
 
+/// Open files kept for other than clients: rings, listeners, the links to the daemons, the log.
+pub const OTHER_FILES: u64 = 64;
+
 const _: () = assert!(READ_MAX > crate::http::limits::MAX_HEAD, "any head fits the read buffer");

@@ -1,7 +1,8 @@
 //! `souk-front`: Souk's HTTP edge.
 
 use clap::Parser;
-use souk_front::config::Settings;
+use souk_front::config::{ConnectionSettings, Settings};
+use souk_front::limits::OTHER_FILES;
 use souk_front::server::{Server, StartError};
 use souk_process::{SettingsError, Sources};
 use std::io::Read;
@@ -64,7 +65,7 @@ fn main() -> ExitCode {
 enum Refusal {
     #[error(transparent)]
     Start(#[from] StartError),
-    #[error("cannot listen for SIGTERM and SIGINT: {0}")]
+    #[error("cannot listen for signals: {0}")]
     Signals(std::io::Error),
 }
 
@@ -83,17 +84,31 @@ fn read_settings(arguments: &Arguments) -> Result<Settings, SettingsError> {
     souk_process::load(&sources)
 }
 
-fn serve(settings: Settings) -> Result<(), Refusal> {
-    let connections = u64::from(settings.connections.max);
-    match souk_process::raise_open_files() {
-        Ok(files) if files < connections + 64 => tracing::warn!(
-            files,
-            connections,
-            "fewer open files than connections.max: raise the hard limit (LimitNOFILE, ulimit -Hn)"
-        ),
-        Ok(_) => {}
-        Err(error) => tracing::warn!(%error, "cannot raise the limit of open files"),
+/// Holds no more connections than there are open files: past that, accepting would fail.
+fn fit_open_files(connections: &mut ConnectionSettings) {
+    let files = match souk_process::raise_open_files() {
+        Ok(files) => files,
+        Err(error) => return tracing::warn!(%error, "cannot raise the limit of open files"),
+    };
+    let room = u32::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(u32::MAX).max(1);
+    if connections.max <= room {
+        return;
     }
+    let wanted = std::mem::replace(&mut connections.max, room);
+    if wanted == ConnectionSettings::default().max {
+        tracing::info!(files, connections = room, "as many connections as open files allow");
+    } else {
+        tracing::warn!(
+            files,
+            connections = room,
+            "connections.max = {wanted} needs more open files: raise the hard limit \
+             (LimitNOFILE, ulimit -Hn)"
+        );
+    }
+}
+
+fn serve(mut settings: Settings) -> Result<(), Refusal> {
+    fit_open_files(&mut settings.connections);
     let mut signals = souk_process::signal::termination().map_err(Refusal::Signals)?;
     let server = Server::start(settings)?;
     souk_process::say(format_args!("souk-front ready http://{}", server.address()));

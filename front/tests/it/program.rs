@@ -136,3 +136,31 @@ fn the_settings_in_force_can_be_printed() {
     assert_eq!(printed["http"]["threads"].as_integer(), Some(3));
     assert_eq!(printed["link"]["secret_file"].as_str(), Some("/a/secret"));
 }
+
+#[test]
+fn connections_are_cut_to_the_open_files_and_only_a_chosen_number_is_warned_about() {
+    let daemon = Daemon::of_users("one", 1);
+    let secret = secret();
+    for (chosen, level) in [("50000", "INFO"), ("3000", "WARN")] {
+        let mut child = Command::new("sh")
+            .args(["-c", "ulimit -n 256; exec \"$0\" --daemon \"$1\""])
+            .args([env!("CARGO_BIN_EXE_souk-front"), &daemon.address().to_string()])
+            .env("SOUK_LINK_SECRET_FILE", secret.path())
+            .env("SOUK_HTTP_LISTEN", "127.0.0.1:0")
+            .env("SOUK_HTTP_THREADS", "1")
+            .env("SOUK_CONNECTIONS_MAX", chosen)
+            .env("SOUK_LOG_FORMAT", "human")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it runs");
+        ready(&mut child);
+        terminate(&child);
+        let mut said = String::new();
+        child.stderr.take().expect("piped").read_to_string(&mut said).expect("text");
+        assert_eq!(child.wait().expect("our child").code(), Some(0), "{said}");
+        let line = said.lines().find(|line| line.contains("connections=192")).expect("a line");
+        assert!(line.contains(level), "{said}");
+    }
+}

@@ -5,6 +5,7 @@
 
 mod events;
 mod home;
+mod noise;
 mod settings;
 
 use souk_process::say;
@@ -73,6 +74,7 @@ pub fn run(args: &UpArgs) -> Result<ExitCode, Failed> {
         format!("cannot serve {http}: {error}. Stop what uses it, or choose another with --http")
     })?;
     let events = Events::begin()?;
+    events.say(&format!("starting; data, settings and secrets are in {}", home.dir().display()));
     let mut running = Running::default();
     let started = running.start(args, &home, &events);
     let ended = match started {
@@ -90,6 +92,8 @@ pub fn run(args: &UpArgs) -> Result<ExitCode, Failed> {
         Err(why) => Err(why),
     };
     events.stopping();
+    let hint = if events.stop_asked() { "; Ctrl-C again ends at once" } else { "" };
+    events.say(&format!("stopping, the stores last{hint}"));
     let stopped = running.stop();
     ended.and(stopped).map(|()| ExitCode::SUCCESS)
 }

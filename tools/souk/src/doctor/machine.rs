@@ -11,7 +11,15 @@ use super::Finding;
 
 /// Everything about the machine.
 pub fn look() -> Vec<Finding> {
-    vec![kernel(), io_uring_switch(), daemon_ring(), front_ring(), open_files(), backlog()]
+    vec![
+        kernel(),
+        io_uring_switch(),
+        daemon_ring(),
+        front_ring(),
+        open_files(),
+        backlog(),
+        overcommit(),
+    ]
 }
 
 fn kernel() -> Finding {
@@ -86,6 +94,18 @@ fn backlog() -> Finding {
         return Finding::ok(subject, found);
     }
     Finding::warn(subject, found, "sysctl net.core.somaxconn=4096: bursts of connections get in")
+}
+
+/// Redis copies itself to write its file anew. The kernel must not refuse the copy for its size:
+/// hardly any of it is ever used.
+fn overcommit() -> Finding {
+    let subject = "vm.overcommit_memory";
+    let found = read("/proc/sys/vm/overcommit_memory").unwrap_or_default();
+    if found == "1" {
+        return Finding::ok(subject, found);
+    }
+    let fix = "sysctl vm.overcommit_memory=1";
+    Finding::warn(subject, format!("{found}: Redis may lack memory to tidy its file"), fix)
 }
 
 fn read(path: &str) -> Option<String> {

@@ -9,6 +9,7 @@ use std::thread;
 
 use souk_stack::Watch;
 
+use super::noise::is_noise;
 use crate::Failed;
 
 /// What ends the wait.
@@ -84,7 +85,7 @@ impl Events {
     }
 }
 
-/// Shows lines with their child's label on standard error.
+/// Shows lines that are not noise with their child's label on standard error.
 struct Labelled {
     stopping: AtomicBool,
     sender: Mutex<Sender<Event>>,
@@ -92,6 +93,9 @@ struct Labelled {
 
 impl Watch for Labelled {
     fn line(&self, label: &str, line: &str) {
+        if is_noise(label, line) {
+            return;
+        }
         // One write, so that lines of two children do not mix. Nobody may be reading: fine.
         let text = format!("{label:>10} | {line}\n");
         std::io::stderr().write_all(text.as_bytes()).ok();

@@ -42,6 +42,11 @@ impl Home {
         Ok(())
     }
 
+    /// The directory's full path.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// The path of something in it.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)

@@ -3,6 +3,7 @@
 use crate::client::Client;
 use crate::daemon::{Daemon, user};
 use crate::{Front, drivers};
+use std::io::Write;
 use std::sync::mpsc::channel;
 
 #[test]
@@ -35,6 +36,36 @@ fn requests_in_flight_are_answered_and_idle_connections_closed() {
 }
 
 #[test]
+fn what_crosses_the_last_answer_does_not_cost_the_client_that_answer() {
+    for driver in drivers() {
+        let (sender, received) = channel();
+        let daemon = Daemon::start("one", 1, move |event| {
+            sender.send(event).expect("the test waits");
+        });
+        let front = Front::start(driver, &[&daemon]);
+        let address = front.address();
+        let mut idle = Client::connect(address);
+        assert_eq!(idle.get("/nothing").status, 404);
+        let mut client = Client::connect(address);
+        client.ask("GET", "/api/v1/users/by-name/ada");
+        let event = received.recv().expect("the request");
+        let stopping = std::thread::spawn(move || front.stop());
+        idle.ends();
+        let burst = "GET /nothing HTTP/1.1\r\nhost: souk.test\r\n\r\n".repeat(2000);
+        let mut writer = client.socket().try_clone().expect("files");
+        let sending = std::thread::spawn(move || writer.write_all(burst.as_bytes()));
+        event.answer(&user("ada"));
+        let answer = std::iter::from_fn(|| Some(client.answer()))
+            .find(|answer| answer.has("connection: close"));
+        assert!(answer.is_some_and(|answer| [200, 404].contains(&answer.status)));
+        sending.join().expect("no panic").expect("all of it is taken");
+        client.ends_in_order();
+        drop(client);
+        stopping.join().expect("no panic");
+    }
+}
+
+#[test]
 fn a_request_that_waited_unread_is_served_before_the_end() {
     for driver in drivers() {
         let daemon = Daemon::of_users("one", 1);
@@ -44,10 +75,11 @@ fn a_request_that_waited_unread_is_served_before_the_end() {
             for client in &mut clients {
                 client.ask("GET", "/api/v1/users/by-name/ada");
             }
-            front.stop();
+            let stopping = std::thread::spawn(move || front.stop());
             for mut client in clients {
                 assert_eq!(client.answer().status, 200);
             }
+            stopping.join().expect("no panic");
         }
     }
 }

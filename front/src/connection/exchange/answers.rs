@@ -3,7 +3,7 @@
 use super::{Exchange, Reading};
 use crate::connection::slot::{Work, next_chunk};
 use crate::http::{Body, Encoding, response};
-use crate::limits::WRITE_HIGH;
+use crate::limits::{LINGER_BYTES, WRITE_HIGH};
 use std::task::{Context, Poll};
 
 impl Exchange {
@@ -52,6 +52,8 @@ impl Exchange {
                     if last && self.thread.sweeper.is_draining() {
                         slot.persistent = false;
                         self.reading = Reading::Over;
+                        // What crosses this answer must not reset it away.
+                        self.linger = LINGER_BYTES;
                     }
                     let date = self.thread.date.borrow();
                     let how = Encoding {

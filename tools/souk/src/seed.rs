@@ -33,34 +33,27 @@ pub struct SeedArgs {
     database: DatabaseArgs,
 }
 
-/// What a seed did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seeded {
-    /// Users added now.
-    pub added: u64,
-    /// Whether it was asked to stop before the end.
-    pub stopped: bool,
-}
-
 /// Makes the users and says how many were added.
 pub fn run(args: &SeedArgs) -> Result<ExitCode, Failed> {
     let url = args.database.url()?;
     if block_on(souk_db::migrate::check(&url))?? != SchemaState::Current {
         return Err(Failed("the schema is not current: run `souk migrate` first".into()));
     }
-    let done = seed(&url, args.users, &Arc::new(AtomicBool::new(false)))?;
-    say(format_args!("added {} of {} users; the others were there", done.added, args.users));
+    // Ctrl-C ends this command where it stands: the next run goes on from there.
+    let never = Arc::new(AtomicBool::new(false));
+    let added = seed(&url, args.users, &never)?;
+    say(format_args!("added {added} of {} users; the others were there", args.users));
     Ok(ExitCode::SUCCESS)
 }
 
-/// Makes the users 1 to `users` that are missing. `stop`, once true, ends it before the next
-/// chunk; it is only read.
-pub fn seed(url: &str, users: u64, stop: &Arc<AtomicBool>) -> Result<Seeded, Failed> {
+/// Makes the users 1 to `users` that are missing, and says how many it added. `stop`, once true,
+/// ends it before the next chunk; it is only read.
+pub fn seed(url: &str, users: u64, stop: &Arc<AtomicBool>) -> Result<u64, Failed> {
     let opts = Opts::from_url(url)?;
     block_on(async {
         let missing = missing_chunks(&opts, users).await?;
         if missing.is_empty() {
-            return Ok(Seeded { added: 0, stopped: false });
+            return Ok(0);
         }
         let hashes = hashes::make(limits::SEED_HASHES)?;
         let bar = progress(users, &missing);
@@ -94,7 +87,7 @@ struct Work {
 }
 
 impl Work {
-    async fn run(self) -> Result<Seeded, Failed> {
+    async fn run(self) -> Result<u64, Failed> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let connections = cores.clamp(1, limits::SEED_CONNECTIONS_MAX).min(self.missing.len());
         let work = Rc::new(self);
@@ -120,13 +113,7 @@ impl Work {
             })
             .await;
         work.bar.finish_and_clear();
-        match first_error {
-            Some(error) => Err(error),
-            None => Ok(Seeded {
-                added: work.added.get(),
-                stopped: work.next.get() < work.missing.len(),
-            }),
-        }
+        first_error.map_or(Ok(work.added.get()), Err)
     }
 
     async fn take_chunks(&self) -> Result<(), Failed> {

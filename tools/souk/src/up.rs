@@ -76,21 +76,8 @@ pub fn run(args: &UpArgs) -> Result<ExitCode, Failed> {
     let events = Events::begin()?;
     events.say(&format!("starting; data, settings and secrets are in {}", home.dir().display()));
     let mut running = Running::default();
-    let started = running.start(args, &home, &events);
-    let ended = match started {
-        Ok(true) => {
-            announce(args, &running);
-            match events.next() {
-                Event::Stop => Ok(()),
-                Event::Ended { label, status } => {
-                    Err(Failed(format!("{label} ended ({status}); see its last lines above")))
-                }
-            }
-        }
-        // Asked to stop while starting.
-        Ok(false) => Ok(()),
-        Err(why) => Err(why),
-    };
+    let ended = running.serve(args, &home, &events);
+    // Whatever ended it, what runs by now is stopped in order.
     events.stopping();
     let hint = if events.stop_asked() { "; Ctrl-C again ends at once" } else { "" };
     events.say(&format!("stopping, the stores last{hint}"));
@@ -108,6 +95,20 @@ struct Running {
 }
 
 impl Running {
+    /// Starts everything and waits until it shall stop; a child that ends by itself is an error.
+    fn serve(&mut self, args: &UpArgs, home: &Home, events: &Events) -> Result<(), Failed> {
+        if !self.start(args, home, events)? {
+            return Ok(());
+        }
+        announce(args, self);
+        match events.next() {
+            Event::Stop => Ok(()),
+            Event::Ended { label, status } => {
+                Err(Failed(format!("{label} ended ({status}); see its last lines above")))
+            }
+        }
+    }
+
     /// Starts everything; false if it was asked to stop on the way.
     fn start(&mut self, args: &UpArgs, home: &Home, events: &Events) -> Result<bool, Failed> {
         let watch = events.watch();
@@ -119,9 +120,9 @@ impl Running {
         let report = block_on(souk_db::migrate::migrate(&mysql_url))??;
         events.say(&migrate::describe(&report));
         if args.users > 0 {
-            let seeded = seed::seed(&mysql_url, args.users, &events.stop_flag())?;
-            if seeded.added > 0 {
-                events.say(&format!("added {} demo users", seeded.added));
+            let added = seed::seed(&mysql_url, args.users, &events.stop_flag())?;
+            if added > 0 {
+                events.say(&format!("added {added} demo users"));
             }
         }
         if events.stop_asked() {
@@ -138,6 +139,7 @@ impl Running {
         Ok(true)
     }
 
+    /// The database's URL, from the flag or of a MariaDB that is started here.
     fn start_mariadb(
         &mut self,
         args: &UpArgs,
@@ -159,6 +161,7 @@ impl Running {
         Ok(self.mariadb.insert(mariadb).url())
     }
 
+    /// Redis's URL, from the flag or of one that is started here.
     fn start_redis(
         &mut self,
         args: &UpArgs,

@@ -32,7 +32,7 @@ impl Home {
     }
 
     /// Makes what is missing: folders and secrets.
-    pub fn prepare(&self) -> Result<(), Failed> {
+    fn prepare(&self) -> Result<(), Failed> {
         for folder in ["conf", "secrets", "state"] {
             make_private_dir(&self.path(folder))?;
         }

@@ -206,6 +206,36 @@ fn a_front_told_to_stop_answers_what_is_in_flight_and_exits_well() {
 }
 
 #[test]
+fn a_front_told_to_stop_under_load_loses_no_request() {
+    let stack = unlimited().start().expect("the stack starts");
+    register(&client(&stack), "ada");
+    let answered = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let readers: Vec<_> = (0..READERS)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut wire = Wire::open(stack.address()).expect("accepted");
+                    loop {
+                        wire.get("/api/v1/users/by-name/ada").expect("taken");
+                        let heard = wire.hear().expect("answered");
+                        assert_eq!(heard.status, 200);
+                        if heard.last {
+                            return;
+                        }
+                        answered.fetch_add(1, Ordering::Relaxed);
+                    }
+                })
+            })
+            .collect();
+        progress(&answered, 100);
+        stack.fronts()[0].terminate();
+        readers.into_iter().for_each(|reader| reader.join().expect("told with an answer"));
+    });
+    let status = stack.fronts()[0].wait(PATIENCE).expect("it ends");
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
 fn a_daemon_told_to_stop_under_load_answers_what_is_in_flight() {
     let stack = unlimited().daemons(2).start().expect("the stack starts");
     register(&client(&stack), "ada");

@@ -60,7 +60,8 @@ pub const RING_ENTRIES: u32 = 4096;
 /// Locks among which the counts of connections per address are spread.
 pub const ADDRESS_STRIPES: usize = 64;
 
-/// At shutdown, how long a connection that has sent no request yet may still send one.
+/// At shutdown, how long a connection that has sent no request yet may still send one, and how long
+/// one must have been idle to be closed without a last answer.
 pub const DRAIN_GRACE: Duration = Duration::from_millis(500);
 
 /// Pause between two looks at what is left of a drain.

@@ -162,7 +162,8 @@ impl Sweeper {
             Phase::Cut => return,
         };
         let leaves = self.draining_since.get().is_some_and(|drain| match phase {
-            Phase::Idle => true,
+            // Between two requests that follow each other the next one may be on its way.
+            Phase::Idle => passed(watch.since.get(), DRAIN_GRACE),
             Phase::Fresh => passed(drain, DRAIN_GRACE),
             _ => false,
         });

@@ -66,6 +66,34 @@ fn what_crosses_the_last_answer_does_not_cost_the_client_that_answer() {
 }
 
 #[test]
+fn clients_that_ask_without_a_pause_are_told_and_lose_nothing() {
+    for driver in drivers() {
+        let daemon = Daemon::of_users("one", 1);
+        let front = Front::start(driver, &[&daemon]);
+        let (sender, answered) = channel();
+        let readers: Vec<_> = (0..8)
+            .map(|_| {
+                let sender = sender.clone();
+                let mut client = Client::connect(front.address());
+                std::thread::spawn(move || {
+                    loop {
+                        let answer = client.get("/api/v1/users/by-name/ada");
+                        assert_eq!(answer.status, 200);
+                        if answer.has("connection: close") {
+                            return client.ends_in_order();
+                        }
+                        let _ = sender.send(());
+                    }
+                })
+            })
+            .collect();
+        assert_eq!(answered.iter().take(200).count(), 200);
+        front.stop();
+        readers.into_iter().for_each(|reader| reader.join().expect("each is told"));
+    }
+}
+
+#[test]
 fn a_request_that_waited_unread_is_served_before_the_end() {
     for driver in drivers() {
         let daemon = Daemon::of_users("one", 1);

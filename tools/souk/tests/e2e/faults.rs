@@ -209,12 +209,13 @@ fn a_front_told_to_stop_answers_what_is_in_flight_and_exits_well() {
 fn a_front_told_to_stop_under_load_loses_no_request() {
     let stack = unlimited().start().expect("the stack starts");
     register(&client(&stack), "ada");
-    let answered = AtomicUsize::new(0);
+    let answered = &AtomicUsize::new(0);
+    let wires = [(); READERS].map(|()| Wire::open(stack.address()).expect("accepted"));
     thread::scope(|scope| {
-        let readers: Vec<_> = (0..READERS)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut wire = Wire::open(stack.address()).expect("accepted");
+        let readers: Vec<_> = wires
+            .into_iter()
+            .map(|mut wire| {
+                scope.spawn(move || {
                     loop {
                         wire.get("/api/v1/users/by-name/ada").expect("taken");
                         let heard = wire.hear().expect("answered");
@@ -227,7 +228,7 @@ fn a_front_told_to_stop_under_load_loses_no_request() {
                 })
             })
             .collect();
-        progress(&answered, 100);
+        progress(answered, 100);
         stack.fronts()[0].terminate();
         readers.into_iter().for_each(|reader| reader.join().expect("told with an answer"));
     });

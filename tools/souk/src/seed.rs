@@ -27,7 +27,8 @@ use crate::{Failed, block_on, limits};
 #[derive(clap::Args)]
 pub struct SeedArgs {
     /// Make user1…userN
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=limits::SEED_USERS_MAX))]
+    #[arg(long, value_name = "N",
+          value_parser = clap::value_parser!(u64).range(1..=limits::SEED_USERS_MAX))]
     users: u64,
     #[command(flatten)]
     database: DatabaseArgs,

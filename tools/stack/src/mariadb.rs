@@ -145,7 +145,7 @@ impl MariaDb {
             .arg("--max-connections=1000")
             // Eight times this is plenty for a few tables; the default asks for 33000 open files.
             .arg("--table-open-cache=400")
-            // From 2 on it logs each connection that was not said goodbye to, our probes among them.
+            // From 2 on it logs each connection that just closes, our probes among them.
             .args(["--log-warnings=1", "--silent-startup"])
             .arg("--innodb-flush-log-at-trx-commit=1")
             .arg(format!("--innodb-buffer-pool-size={}M", self.options.buffer_pool_mib))

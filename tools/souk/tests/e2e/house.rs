@@ -1,4 +1,4 @@
-//! The rules of the house that a machine can hold: who may depend on what, and how long is too long.
+//! The rules of the house that a machine can hold: who may depend on what, how long is too long.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -42,7 +42,7 @@ pub(crate) fn start(link: &Rc<Link>, call: &Call, payload: &[u8]) {
 
 /// Whether work may stop anywhere: it changes nothing that another request could see half done.
 fn is_abortable(method: Method) -> bool {
-    method.is_idempotent() || matches!(method, Method::Login | Method::GetPicture)
+    method.is_idempotent() || method == Method::Login
 }
 
 fn decode<Q: Message + Default>(call: &Call, payload: &[u8]) -> Result<Q, Failure> {
@@ -101,7 +101,9 @@ fn get_picture(link: &Rc<Link>, call: &Call, payload: &[u8]) -> Result<(), Failu
     let context = Rc::clone(link.shard().context());
     let deadline = call.deadline;
     let work = async move { send_picture(&context, request, deadline, ticket).await };
-    link.start(call, None, work, is_abortable(call.method));
+    // Not abortable: an open that is dropped on the ring loses its descriptor. The stream ends by
+    // itself at the next item when nobody waits for it.
+    link.start(call, None, work, false);
     Ok(())
 }
 

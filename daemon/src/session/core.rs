@@ -31,6 +31,16 @@ struct Entry<T> {
     body: Option<BodySender>,
     /// Whether somebody still waits for the answer.
     awaited: bool,
+    answered: Answered,
+}
+
+/// How much of an answer was sent; it says how the answer may still end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answered {
+    /// Nothing: it ends with a RESPONSE.
+    Nothing,
+    /// The head of a stream: it ends with a PUSH, and never with a second RESPONSE.
+    Head,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,10 +82,18 @@ pub(crate) enum Step<'a, T> {
 /// What to do at a tick.
 #[derive(Debug)]
 pub(crate) enum Tick<T> {
-    /// Answer these with "deadline exceeded" and abort those that have a task to abort.
-    Serve { late: Vec<(u64, Option<T>)>, ping: bool },
+    /// End these answers with "deadline exceeded" and abort those that have a task to abort.
+    Serve { late: Vec<Late<T>>, ping: bool },
     /// The peer is gone.
     Lost,
+}
+
+/// A request whose deadline passed while somebody waited for it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Late<T> {
+    pub(crate) id: u64,
+    pub(crate) task: Option<T>,
+    pub(crate) answered: Answered,
 }
 
 /// What no sound peer sends. The link closes.
@@ -178,13 +196,22 @@ impl<T> Core<T> {
     /// Enters a request whose task was started. A task that must run to its end, whoever still
     /// waits for it, gives no handle.
     pub(crate) fn enter(&mut self, call: &Call, task: Option<T>, body: Option<BodySender>) {
-        let entry = Entry { deadline: call.deadline, task, body, awaited: true };
+        let (deadline, answered) = (call.deadline, Answered::Nothing);
+        let entry = Entry { deadline, task, body, awaited: true, answered };
         self.running.insert(call.id, entry);
     }
 
-    /// Takes out a request whose task has ended; whether its answer is still awaited.
-    pub(crate) fn leave(&mut self, id: u64) -> bool {
-        self.running.remove(&id).is_some_and(|entry| entry.awaited)
+    /// Takes out a request whose task has ended; how much of its answer was sent, if somebody
+    /// still waits for the rest.
+    pub(crate) fn leave(&mut self, id: u64) -> Option<Answered> {
+        let entry = self.running.remove(&id)?;
+        entry.awaited.then_some(entry.answered)
+    }
+
+    /// Notes that the head of this request's answer is being sent; false if nobody waits for it.
+    pub(crate) fn begin_answer(&mut self, id: u64) -> bool {
+        let entry = self.running.get_mut(&id).filter(|entry| entry.awaited);
+        entry.map(|entry| entry.answered = Answered::Head).is_some()
     }
 
     /// Whether somebody still waits for this request.
@@ -241,7 +268,10 @@ impl<T> Core<T> {
             .collect();
         let late = late
             .into_iter()
-            .filter_map(|id| Some((id, self.give_up(id, Code::DeadlineExceeded)?)))
+            .filter_map(|id| {
+                let answered = self.running.get(&id)?.answered;
+                Some(Late { id, task: self.give_up(id, Code::DeadlineExceeded)?, answered })
+            })
             .collect();
         Tick::Serve { late, ping }
     }
@@ -273,7 +303,7 @@ impl<T> Entry<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Call, Core, Step, Tick, Violation};
+    use super::{Answered, Call, Core, Late, Step, Tick, Violation};
     use crate::limits::{DRAIN_PING, LATE_TICK, REQUESTS_PER_LINK_MAX};
     use crate::session::stream::body;
     use proptest::prelude::*;
@@ -320,7 +350,7 @@ mod tests {
         let aborted = core.receive(frame(Kind::Cancel, 1), now);
         assert!(matches!(aborted, Ok(Step::Abort(1))), "{aborted:?}");
         assert_eq!(refusal(&mut core, frame(Kind::Request, extra), now), Code::Busy);
-        assert!(!core.leave(1), "nobody waits for a cancelled request");
+        assert_eq!(core.leave(1), None, "nobody waits for a cancelled request");
         start(&mut core, extra, now);
     }
 
@@ -399,6 +429,29 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_whose_head_was_sent_is_known_to_be_under_way_when_it_ends() {
+        let start_at = Instant::now();
+        let mut core = Core::new(start_at);
+        for id in 1..=4 {
+            start(&mut core, id, start_at);
+        }
+        assert!(core.begin_answer(1) && core.begin_answer(2));
+        assert_eq!(core.leave(1), Some(Answered::Head));
+        assert_eq!(core.leave(3), Some(Answered::Nothing));
+        let after = start_at + Duration::from_secs(1);
+        let Tick::Serve { mut late, .. } = core.tick(after) else { panic!("it was just heard") };
+        late.sort_unstable_by_key(|late| late.id);
+        let expected = [(2, Answered::Head), (4, Answered::Nothing)].map(|(id, answered)| Late {
+            id,
+            task: Some(id),
+            answered,
+        });
+        assert_eq!(late, expected);
+        assert!(!core.begin_answer(4), "nobody waits any more");
+        assert_eq!((core.leave(2), core.leave(4)), (None, None));
+    }
+
+    #[test]
     fn a_drain_serves_what_was_sent_before_the_goaway_was_read_and_nothing_after() {
         let now = Instant::now();
         let mut core = Core::new(now);
@@ -406,13 +459,13 @@ mod tests {
         assert!(core.announce_drain());
         assert!(!core.announce_drain());
         start(&mut core, 2, now);
-        assert!(core.leave(1) && core.leave(2));
+        assert!(core.leave(1).is_some() && core.leave(2).is_some());
         assert!(!core.is_drained(), "more may be on its way");
         start(&mut core, 3, now);
         assert!(matches!(core.receive(frame(Kind::Pong, DRAIN_PING), now), Ok(Step::Quiet)));
         assert!(!core.is_drained(), "one is in flight");
         assert_eq!(refusal(&mut core, frame(Kind::Request, 4), now), Code::Unavailable);
-        assert!(core.leave(3));
+        assert!(core.leave(3).is_some());
         assert!(core.is_drained());
     }
 
@@ -460,14 +513,16 @@ mod tests {
                     }
                     3 => {
                         let expected = model.remove(&id).is_some_and(|(_, awaited)| awaited);
-                        prop_assert_eq!(core.leave(id), expected);
+                        prop_assert_eq!(core.leave(id).is_some(), expected);
                     }
                     _ => {
                         now += Duration::from_millis(u64::from(ms));
                         core.heard(now);
-                        let Tick::Serve { mut late, .. } = core.tick(now) else {
+                        let Tick::Serve { late, .. } = core.tick(now) else {
                             return Err(TestCaseError::fail("it was just heard"));
                         };
+                        let mut late: Vec<_> =
+                            late.into_iter().map(|late| (late.id, late.task)).collect();
                         late.sort_unstable();
                         let mut expected: Vec<(u64, Option<u64>)> = Vec::new();
                         for (id, (deadline, awaited)) in &mut model {

@@ -1,7 +1,7 @@
 //! One link's shared state on its shard: what its reader, its writer, the running requests and the
 //! shard's ticker all touch. Everything is on one thread; no borrow is held across an await.
 
-use super::core::{Call, Core, Tick};
+use super::core::{Answered, Call, Core, Tick};
 use super::signal::Signal;
 use super::stream::{BodySender, BodyStream, body};
 use crate::limits::{CLOSE_FLUSH_MAX, DRAIN_PING, STREAM_STALL_MAX};
@@ -122,6 +122,18 @@ impl Link {
         self.push(|outbox| outbox.push_failure(id, failure));
     }
 
+    /// Ends an answer with a failure, in the form that fits what was sent of it.
+    fn fail(&self, id: u64, answered: Answered, failure: &Failure) {
+        match answered {
+            Answered::Nothing => self.refuse(id, failure),
+            Answered::Head => {
+                let flags = Flags::ERROR.with(Flags::END);
+                let header = Header::new(Kind::Push, id).flags(flags);
+                self.send(&header, &souk_proto::common::Error::from(failure));
+            }
+        }
+    }
+
     /// Answers a request with a message, or with a failure if the message cannot be queued.
     fn answer(&self, id: u64, message: &impl Message) {
         let header = Header::new(Kind::Response, id);
@@ -200,11 +212,11 @@ impl Link {
                 self.shut_down();
             }
             Tick::Serve { late, ping } => {
-                for (id, task) in late {
-                    if let Some(task) = task {
+                for late in late {
+                    if let Some(task) = late.task {
                         task.abort();
                     }
-                    self.refuse(id, &Failure::new(Code::DeadlineExceeded));
+                    self.fail(late.id, late.answered, &Failure::new(Code::DeadlineExceeded));
                 }
                 if ping {
                     self.send_empty(Kind::Ping, 0);
@@ -214,8 +226,8 @@ impl Link {
     }
 }
 
-/// A running request's place in its link. Dropping it without an answer (a panic, an abort) answers
-/// [`Code::Internal`] if somebody still waits.
+/// A running request's place in its link. Dropping it before its answer has ended (a panic, an
+/// abort) ends it with [`Code::Internal`] if somebody still waits.
 pub(crate) struct Ticket {
     link: Rc<Link>,
     id: u64,
@@ -225,10 +237,10 @@ pub(crate) struct Ticket {
 impl Ticket {
     /// Answers the request.
     pub(crate) fn answer<M: Message>(mut self, answer: &Result<M, Failure>) {
-        if self.leave() {
+        if let Some(answered) = self.leave() {
             match answer {
                 Ok(message) => self.link.answer(self.id, message),
-                Err(failure) => self.link.refuse(self.id, failure),
+                Err(failure) => self.link.fail(self.id, answered, failure),
             }
         }
         self.link.close_if_drained();
@@ -236,7 +248,7 @@ impl Ticket {
 
     /// Sends the head of an answer whose items follow with [`Ticket::item`].
     pub(crate) fn head(&self, message: &impl Message) {
-        if self.link.core.borrow().awaits(self.id) {
+        if self.link.core.borrow_mut().begin_answer(self.id) {
             let header = Header::new(Kind::Response, self.id).flags(Flags::STREAM);
             self.link.send(&header, message);
         }
@@ -255,17 +267,13 @@ impl Ticket {
 
     /// Ends the answer's items: well, or with a failure.
     pub(crate) fn end(mut self, end: Result<(), Failure>) {
-        if self.leave() {
-            let header = Header::new(Kind::Push, self.id);
+        if let Some(answered) = self.leave() {
             match end {
                 Ok(()) => {
-                    let header = header.flags(Flags::END);
+                    let header = Header::new(Kind::Push, self.id).flags(Flags::END);
                     self.link.push(|outbox| outbox.push_bytes(&header, &[]));
                 }
-                Err(failure) => {
-                    let header = header.flags(Flags::ERROR.with(Flags::END));
-                    self.link.send(&header, &souk_proto::common::Error::from(&failure));
-                }
+                Err(failure) => self.link.fail(self.id, answered, &failure),
             }
         }
         self.link.close_if_drained();
@@ -290,7 +298,7 @@ impl Ticket {
         }
     }
 
-    fn leave(&mut self) -> bool {
+    fn leave(&mut self) -> Option<Answered> {
         self.ended = true;
         self.link.core.borrow_mut().leave(self.id)
     }
@@ -299,9 +307,9 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         if !self.ended {
-            if self.leave() {
+            if let Some(answered) = self.leave() {
                 tracing::error!(peer = self.link.peer, "a request ended without an answer");
-                self.link.refuse(self.id, &Failure::new(Code::Internal));
+                self.link.fail(self.id, answered, &Failure::new(Code::Internal));
             }
             self.link.close_if_drained();
         }

@@ -64,6 +64,10 @@ pub const POOL_NICE: i32 = 5;
 /// cores about two seconds, so half of it is gone by then.
 pub const POOL_RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// A pool thread without work for this long gives its memory back. Long enough that logins one
+/// after another find it warm: taking 19 MiB anew costs a hash some milliseconds.
+pub const POOL_IDLE_AFTER: Duration = Duration::from_secs(2);
+
 /// Locks that the tables of rate limits and guesses are spread over: more than threads that could
 /// wait for one.
 pub const BUCKET_STRIPES: usize = 64;
@@ -75,6 +79,13 @@ pub const RATE_BUCKETS_MAX: usize = 64 * 1024;
 /// Budgets of wrong passwords, about 100 bytes each. Pushing one out takes this many wrong
 /// passwords elsewhere, each at the cost of a full hash: at 200 a second more than five minutes.
 pub const GUESS_BUCKETS_MAX: usize = 64 * 1024;
+
+/// Wrong passwords that all known devices of one account may spend together, in budgets of one
+/// device: more devices than one person uses at a time, far fewer than may be minted.
+pub const GUESSING_DEVICES: u32 = 10;
+
+/// Attempts to change a password while other changes of the row keep coming in between.
+pub const PASSWORD_CHANGE_ATTEMPTS: usize = 5;
 
 /// Verified passwords that one shard remembers, about 100 bytes each.
 pub const MEMO_MAX: NonZeroUsize = NonZeroUsize::new(32 * 1024).expect("not zero");
@@ -105,6 +116,16 @@ pub const PICTURE_MEMORY_MAX: u64 =
 /// Bytes of pictures that are being uploaded or wait for a picture thread, in the whole process:
 /// a dozen of the largest or hundreds of usual ones.
 pub const UPLOAD_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Uploads of one user at a time: enough for a second try beside one that hangs, and far from what
+/// all may hold together.
+pub const UPLOADS_PER_USER_MAX: usize = 2;
+
+/// What a caller is told to wait when an upload finds no room: a picture is decoded well within it.
+pub const UPLOAD_RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// Age after which a half written picture has no writer any more: no upload takes a day.
+pub const PICTURE_LEFTOVER_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Users on one page of a search when the request does not say.
 pub const PAGE_DEFAULT: u32 = 20;

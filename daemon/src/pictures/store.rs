@@ -3,26 +3,29 @@
 
 use super::Size;
 use super::decode::Squares;
-use std::fs::{self, File};
+use crate::limits::PICTURE_LEFTOVER_AGE;
+use std::fs::{self, DirEntry, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How the names of files begin that are being written.
+const TEMPORARY: &str = ".new-";
 
 #[derive(Debug)]
 pub(super) struct Store {
     dir: PathBuf,
-    temporary: AtomicU64,
 }
 
 impl Store {
     /// The store in this directory, which is made if it is missing.
     pub(super) fn open(dir: &Path) -> io::Result<Store> {
         fs::create_dir_all(dir)?;
-        let store = Store { dir: dir.to_owned(), temporary: AtomicU64::new(0) };
+        let store = Store { dir: dir.to_owned() };
         // Found out now rather than at the first upload.
-        let probe = store.temporary_path();
-        File::create(&probe)?;
+        let probe = store.temporary_path()?;
+        File::create_new(&probe)?;
         fs::remove_file(&probe)?;
+        store.sweep()?;
         Ok(store)
     }
 
@@ -51,7 +54,7 @@ impl Store {
             fs::create_dir_all(dir)?;
             File::open(&self.dir)?.sync_all()?;
         }
-        let temporary = self.temporary_path();
+        let temporary = self.temporary_path()?;
         let written = write_synced(&temporary, bytes)
             .and_then(|()| fs::rename(&temporary, path))
             .and_then(|()| File::open(dir)?.sync_all());
@@ -62,15 +65,39 @@ impl Store {
         written
     }
 
-    /// A name that no other thread or process uses.
-    fn temporary_path(&self) -> PathBuf {
-        let number = self.temporary.fetch_add(1, Ordering::Relaxed);
-        self.dir.join(format!(".new-{}-{number}", std::process::id()))
+    /// Removes what daemons that were killed in the middle of a write left behind.
+    fn sweep(&self) -> io::Result<()> {
+        for entry in fs::read_dir(&self.dir)? {
+            let entry = entry?;
+            if !entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+                continue;
+            }
+            // It may be gone again: another daemon renamed or removed it.
+            if is_leftover(&entry).unwrap_or(false)
+                && let Err(error) = fs::remove_file(entry.path())
+            {
+                tracing::debug!(%error, path = ?entry.path(), "a leftover picture stays");
+            }
+        }
+        Ok(())
+    }
+
+    /// A name that nobody else uses, neither another thread nor another daemon on this directory.
+    fn temporary_path(&self) -> io::Result<PathBuf> {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
+        Ok(self.dir.join(format!("{TEMPORARY}{:032x}", u128::from_ne_bytes(random))))
     }
 }
 
+fn is_leftover(entry: &DirEntry) -> io::Result<bool> {
+    let written = entry.metadata()?.modified()?;
+    // One that is from the future, as its clock has it, is not old.
+    Ok(written.elapsed().is_ok_and(|age| age >= PICTURE_LEFTOVER_AGE))
+}
+
 fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
+    let mut file = File::create_new(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
@@ -78,6 +105,8 @@ fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::{Size, Squares, Store};
+    use crate::limits::PICTURE_LEFTOVER_AGE;
+    use std::time::SystemTime;
 
     #[test]
     fn a_stored_picture_is_found_whole_and_nothing_else_is_left() {
@@ -95,6 +124,27 @@ mod tests {
             .map(|entry| entry.expect("entry").file_name())
             .collect();
         assert_eq!(names, ["ab"]);
+    }
+
+    #[test]
+    fn leftovers_of_killed_writers_go_after_a_day_and_nothing_else_does() {
+        let dir = tempfile::tempdir().expect("dir");
+        let make = |name: &str, age| {
+            let file = std::fs::File::create(dir.path().join(name)).expect("file");
+            file.set_modified(SystemTime::now() - age).expect("age");
+        };
+        make(".new-1-0", PICTURE_LEFTOVER_AGE);
+        make(".new-under-way", PICTURE_LEFTOVER_AGE / 2);
+        make("of-somebody-else", PICTURE_LEFTOVER_AGE * 2);
+        let store = Store::open(dir.path()).expect("store");
+        let mut names: Vec<_> = std::fs::read_dir(dir.path())
+            .expect("dir")
+            .map(|entry| entry.expect("entry").file_name())
+            .collect();
+        names.sort();
+        assert_eq!(names, [".new-under-way", "of-somebody-else"]);
+        let other = Store::open(dir.path()).expect("another daemon");
+        assert_ne!(store.temporary_path().expect("path"), other.temporary_path().expect("path"));
     }
 
     #[test]

@@ -56,11 +56,6 @@ impl Limiter {
         Limiter { rates, buckets: Buckets::new(RATE_BUCKETS_MAX) }
     }
 
-    /// Whether any request can be refused at all.
-    pub fn is_enabled(&self) -> bool {
-        self.rates.is_some()
-    }
-
     /// Takes one token for this subject. `now_ns` is monotonic.
     ///
     /// # Errors

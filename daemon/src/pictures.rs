@@ -72,15 +72,17 @@ impl Pictures {
         })
     }
 
-    /// Takes in a picture and gives the hash that it is stored under, 64 hex digits.
+    /// Takes in a user's picture and gives the hash that it is stored under, 64 hex digits.
     ///
     /// # Errors
-    /// What is wrong with the picture; `busy` when too many are under way.
+    /// What is wrong with the picture; `busy` when too many are under way, of this user or of all.
     pub async fn take(
         &self,
+        user_id: u64,
         source: &mut impl ByteSource,
         deadline: Instant,
     ) -> Result<String, Failure> {
+        let _place = self.uploads.place(user_id)?;
         let upload = self.uploads.gather(source).await?;
         let store = Arc::clone(&self.store);
         let job = move |(): &mut ()| {

@@ -1,11 +1,14 @@
-//! Uploads on their way in: gathered in memory that is bounded for each and for all.
+//! Uploads on their way in: gathered in memory that is bounded for each and for all, a few at a time
+//! for each user, so that nobody takes the room of all others.
 
-use crate::limits::{PICTURE_BYTES_MAX, UPLOAD_BYTES_MAX};
+use crate::limits::{
+    PICTURE_BYTES_MAX, UPLOAD_BYTES_MAX, UPLOAD_RETRY_AFTER, UPLOADS_PER_USER_MAX,
+};
 use crate::session::stream::BodyStream;
 use souk_proto::{Code, Failure};
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Something that gives bytes piece by piece.
 pub trait ByteSource {
@@ -19,10 +22,19 @@ impl ByteSource for BodyStream {
     }
 }
 
-/// Bytes of all uploads in memory.
+/// All uploads of the process that are under way.
 #[derive(Debug, Default)]
 pub(super) struct Uploads {
+    /// Bytes in memory.
     held: Arc<AtomicUsize>,
+    /// How many uploads each user has under way; who has none is not in it.
+    places: Mutex<HashMap<u64, usize, foldhash::fast::RandomState>>,
+}
+
+/// One of a user's places for uploads, until it is dropped.
+pub(super) struct Place<'a> {
+    uploads: &'a Uploads,
+    user_id: u64,
 }
 
 /// A whole upload. It counts against the bound until it is dropped.
@@ -33,6 +45,28 @@ pub(super) struct Upload {
 }
 
 impl Uploads {
+    /// A place for an upload of this user.
+    ///
+    /// # Errors
+    /// `busy` when the user has [`UPLOADS_PER_USER_MAX`] under way.
+    pub(super) fn place(&self, user_id: u64) -> Result<Place<'_>, Failure> {
+        let mut places = self.places();
+        let taken = places.entry(user_id).or_insert(0);
+        if *taken >= UPLOADS_PER_USER_MAX {
+            let why = format!(
+                "{UPLOADS_PER_USER_MAX} pictures of this user are being uploaded. Wait until one \
+                 is done."
+            );
+            return Err(Failure::because(Code::Busy, why).retry_after(UPLOAD_RETRY_AFTER));
+        }
+        *taken += 1;
+        Ok(Place { uploads: self, user_id })
+    }
+
+    fn places(&self) -> MutexGuard<'_, HashMap<u64, usize, foldhash::fast::RandomState>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Gathers an upload, whatever length was announced for it.
     ///
     /// # Errors
@@ -51,6 +85,18 @@ impl Uploads {
     }
 }
 
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut places = self.uploads.places();
+        if let Some(taken) = places.get_mut(&self.user_id) {
+            *taken -= 1;
+            if *taken == 0 {
+                places.remove(&self.user_id);
+            }
+        }
+    }
+}
+
 impl Upload {
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -61,7 +107,7 @@ impl Upload {
         self.share += more;
         if held > UPLOAD_BYTES_MAX {
             let why = "Too many pictures are being uploaded. Try again shortly.";
-            return Err(Failure::because(Code::Busy, why).retry_after(Duration::from_secs(2)));
+            return Err(Failure::because(Code::Busy, why).retry_after(UPLOAD_RETRY_AFTER));
         }
         Ok(())
     }
@@ -93,6 +139,18 @@ mod tests {
         let whole = gather(&uploads, 5, PICTURE_BYTES_MAX / 5).expect("fits");
         assert_eq!(whole.bytes().len(), PICTURE_BYTES_MAX);
         assert_eq!(gather(&uploads, 6, PICTURE_BYTES_MAX / 5).err(), Some(Code::PictureTooLarge));
+    }
+
+    #[test]
+    fn one_user_takes_two_places_and_never_those_of_others() {
+        let uploads = Uploads::default();
+        let held = [uploads.place(1), uploads.place(1)].map(|place| place.expect("free"));
+        let refused = uploads.place(1).err().expect("taken");
+        assert_eq!((refused.code, refused.retry_after_ms), (Code::Busy, 2_000));
+        assert!(uploads.place(2).is_ok());
+        drop(held);
+        assert!(uploads.place(1).is_ok());
+        assert!(uploads.places().is_empty(), "who has none takes no memory");
     }
 
     #[test]

@@ -165,6 +165,45 @@ impl Client {
         (Caller { token: answer.token, ..caller }, user)
     }
 
+    /// Registers many users at once and logs them in; returns a caller for each.
+    pub fn register_many(&mut self, prefix: &str, count: usize) -> Vec<Caller> {
+        let caller = Caller { address: vec![127, 0, 0, 1], ..Caller::default() };
+        let name = |number: usize| format!("{prefix}.{number}");
+        self.call_many(count, Method::CreateUser, |number| CreateUserRequest {
+            caller: Some(caller.clone()),
+            username: name(number),
+            password: "correct horse".into(),
+            nickname: None,
+        });
+        let logins = self.call_many(count, Method::Login, |number| LoginRequest {
+            caller: Some(caller.clone()),
+            username: name(number),
+            password: "correct horse".into(),
+        });
+        let token = |login: Frame| LoginAnswer::decode(&login.payload[..]).expect("a login").token;
+        logins.into_iter().map(|login| Caller { token: token(login), ..caller.clone() }).collect()
+    }
+
+    /// Asks this many times, as many at once as hashes may wait, and waits for all to succeed.
+    fn call_many<Q: Message>(
+        &mut self,
+        count: usize,
+        method: Method,
+        message: impl Fn(usize) -> Q,
+    ) -> Vec<Frame> {
+        let (mut asked, mut answers) = (0, Vec::new());
+        while answers.len() < count {
+            while asked < count.min(answers.len() + 200) {
+                self.ask(method, Flags::NONE, &message(asked));
+                asked += 1;
+            }
+            let answer = self.next_of_requests();
+            assert!(!answer.header.flags.has(Flags::ERROR), "{}", answer.failure());
+            answers.push(answer);
+        }
+        answers
+    }
+
     /// Gives a request up.
     pub fn cancel(&mut self, id: u64) {
         self.send(&Header::new(Kind::Cancel, id), &Empty {});

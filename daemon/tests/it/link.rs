@@ -4,12 +4,13 @@ use crate::client::{Client, Frame, hello};
 use souk_proto::accounts::{
     CallerRequest, GetPictureRequest, GetUserByNameRequest, GetUserRequest, SetPictureRequest, User,
 };
-use souk_proto::common::{Caller, Hello};
+use souk_proto::common::{Caller, Empty, Hello};
 use souk_proto::limits::REQUESTS_IN_FLIGHT_MAX;
 use souk_proto::{Code, Flags, Header, Kind, Method};
 use souk_stack::Stack;
 use std::io::Write;
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 /// The daemon of all tests here, with two shards.
 fn stack() -> &'static Stack {
@@ -180,10 +181,11 @@ fn a_cancelled_request_is_never_answered_and_its_work_ends() {
 #[test]
 fn over_the_bound_in_flight_is_busy_at_once_and_cancels_make_room() {
     let mut client = connect();
-    let (caller, _) = client.register("very.busy");
+    // Two uploads each, which is what one user may have.
+    let callers = client.register_many("very.busy", REQUESTS_IN_FLIGHT_MAX / 2);
     let mut ids = Vec::new();
-    while ids.len() < REQUESTS_IN_FLIGHT_MAX {
-        ids.extend((0..256).map(|_| begin_upload(&mut client, &caller, 60_000)));
+    for caller in callers.iter().chain(&callers) {
+        ids.push(begin_upload(&mut client, caller, 60_000));
     }
     let extra = GetUserRequest { caller: None, id: u64::from(u32::MAX) };
     let id = client.ask(Method::GetUser, Flags::NONE, &extra);
@@ -247,6 +249,110 @@ fn noise() -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());
     picture.write_to(&mut bytes, image::ImageFormat::Png).expect("encoded");
     bytes.into_inner()
+}
+
+/// Uploads a long picture and returns its hash.
+fn upload_noise(client: &mut Client, caller: &Caller) -> String {
+    let id = begin_upload(client, caller, 30_000);
+    for chunk in noise().chunks(30_000) {
+        client.item(id, Flags::NONE, chunk);
+    }
+    client.item(id, Flags::END, &[]);
+    let answer = client.next_of_requests();
+    assert!(!answer.header.flags.has(Flags::ERROR), "{}", answer.failure());
+    let user: User = prost::Message::decode(&answer.payload[..]).expect("a user");
+    user.picture
+}
+
+#[test]
+fn a_third_upload_of_one_user_is_busy_and_takes_nothing_from_others() {
+    let mut client = connect();
+    let (caller, _) = client.register("hoards");
+    let ids: Vec<_> = (0..3).map(|_| begin_upload(&mut client, &caller, 60_000)).collect();
+    let refused = client.next_of_requests();
+    assert_eq!(refused.failure().code, Code::Busy);
+    assert!(refused.failure().retry_after_ms > 0);
+    let (other, _) = client.register("patient");
+    upload_noise(&mut client, &other);
+    for id in ids.into_iter().filter(|id| *id != refused.header.request_id) {
+        client.item(id, Flags::END, &[]);
+        assert_eq!(client.next_of_requests().failure().code, Code::PictureInvalid);
+    }
+    upload_noise(&mut client, &caller);
+}
+
+#[test]
+fn a_session_that_is_ended_during_its_upload_changes_nothing() {
+    let mut client = connect();
+    let (caller, user) = client.register("revoked");
+    let id = begin_upload(&mut client, &caller, 30_000);
+    let request = CallerRequest { caller: Some(caller) };
+    let _: Empty = client.call(Method::Logout, &request).expect("out, though the upload goes on");
+    for chunk in noise().chunks(30_000) {
+        client.item(id, Flags::NONE, chunk);
+    }
+    client.item(id, Flags::END, &[]);
+    let answer = client.next_of_requests();
+    assert_eq!(answer.header.request_id, id);
+    assert_eq!(answer.failure().code, Code::Unauthenticated);
+    let request = GetUserRequest { caller: None, id: user.id };
+    let user: User = client.call(Method::GetUser, &request).expect("a user");
+    assert_eq!(user.picture, "");
+}
+
+#[test]
+fn a_stream_has_one_head_and_one_end_however_late_it_is() {
+    let mut client = connect();
+    let (caller, _) = client.register("slow.reader");
+    let hash = upload_noise(&mut client, &caller);
+    // Far more than the sockets hold, so that the last ones cannot be in time.
+    let request = GetPictureRequest { caller: None, hash, size: 256 };
+    let mut open: std::collections::HashMap<_, bool> = (0..200)
+        .map(|_| (client.ask_within(Method::GetPicture, Flags::NONE, 500, &request), false))
+        .collect();
+    // Another one's deadline says that theirs have passed.
+    let mut clock = connect();
+    let waits = begin_upload(&mut clock, &caller, 1_000);
+    assert_eq!(clock.next_of_requests().header.request_id, waits);
+    let mut late = 0;
+    while !open.is_empty() {
+        let frame = client.next_of_requests();
+        let (id, flags) = (frame.header.request_id, frame.header.flags);
+        let begun = open.get_mut(&id).expect("nothing comes after the end");
+        let head = frame.header.kind == Kind::Response;
+        assert_eq!(head, !*begun, "a head, then items: {:?}", frame.header);
+        *begun = true;
+        late += usize::from(flags.has(Flags::ERROR) && !head);
+        if flags.has(Flags::END) || (head && flags.has(Flags::ERROR)) {
+            open.remove(&id);
+        }
+    }
+    assert!(late > 0, "some were cut off in the middle");
+    assert!(client.ready().database);
+}
+
+#[test]
+fn cancelled_pictures_leave_no_file_open() {
+    let mut client = connect();
+    let (caller, _) = client.register("fickle");
+    let request =
+        GetPictureRequest { caller: None, hash: upload_noise(&mut client, &caller), size: 256 };
+    for _ in 0..300 {
+        let id = client.ask(Method::GetPicture, Flags::NONE, &request);
+        client.cancel(id);
+    }
+    let files = format!("/proc/{}/fd", stack().daemons()[0].pid());
+    let open = || {
+        let files = std::fs::read_dir(&files).expect("descriptors");
+        let paths = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
+        paths.filter(|path| path.to_string_lossy().contains("/pictures/")).count()
+    };
+    let give_up = Instant::now() + Duration::from_secs(30);
+    while open() > 0 {
+        assert!(Instant::now() < give_up, "{} pictures stay open", open());
+        client.send_bytes(&Header::new(Kind::Ping, 1), &[]);
+        client.next().expect("the link is open");
+    }
 }
 
 #[test]

@@ -25,22 +25,14 @@ pub(super) fn address(caller: &Caller) -> Option<IpAddr> {
     }
 }
 
-/// Takes a token of this class from the caller's address, and from the user whom the session token
-/// names if there is a valid one.
+/// Takes a token of this class from the caller's address. Users are charged once they are known to
+/// be who they say, so that nobody spends the tokens of others; see [`visitor`].
 ///
 /// # Errors
 /// `rate_limited`.
 pub(super) fn admit(cx: &Context, class: Class, caller: Option<&Caller>) -> Result<(), Failure> {
-    let limiter = &cx.shared.limiter;
-    if !limiter.is_enabled() {
-        return Ok(());
-    }
-    let address = caller.and_then(address);
-    limiter.take(class, Subject::Address(address_key(address)), cx.monotonic_ns())?;
-    match caller.and_then(|caller| token(cx, caller)) {
-        Some(token) => limiter.take(class, Subject::User(token.user_id), cx.monotonic_ns()),
-        None => Ok(()),
-    }
+    let address = Subject::Address(address_key(caller.and_then(address)));
+    cx.shared.limiter.take(class, address, cx.monotonic_ns())
 }
 
 /// The caller's session, once admitted.
@@ -56,7 +48,24 @@ pub(super) async fn visitor(
     let token = admit_session(cx, class, caller)?;
     let found = cx.stores.accounts.session(token.user_id, &token.session_id, deadline).await;
     let record = found.map_err(store_failure)?.ok_or(Code::Unauthenticated)?;
-    enter(cx, &token, record)
+    enter(cx, class, &token, record)
+}
+
+/// Looks once more for the session of a visitor whose request took long.
+///
+/// # Errors
+/// `unauthenticated` when it is over; a store's failure.
+pub(super) async fn still_there(
+    cx: &Context,
+    visitor: &Visitor,
+    deadline: Instant,
+) -> Result<(), Failure> {
+    let found = cx.stores.accounts.session(visitor.user_id, &visitor.session_id, deadline).await;
+    let record = found.map_err(store_failure)?.ok_or(Code::Unauthenticated)?;
+    match record.expires_at_ms > cx.unix_ms() {
+        true => Ok(()),
+        false => Err(Failure::new(Code::Unauthenticated)),
+    }
 }
 
 /// The caller's session and user, once admitted: one round trip when the user is cached.
@@ -73,13 +82,13 @@ pub(super) async fn visitor_and_user(
     let accounts = &cx.stores.accounts;
     let found = accounts.session_and_user(token.user_id, &token.session_id, deadline).await;
     let (record, row) = found.map_err(store_failure)?.ok_or(Code::Unauthenticated)?;
-    let visitor = enter(cx, &token, record)?;
     // Its user was deleted while the session could not be.
     let row = row.ok_or(Code::Unauthenticated)?;
-    Ok((visitor, row))
+    Ok((enter(cx, class, &token, record)?, row))
 }
 
-/// What the caller's session token says, if it is valid and the caller is within the limits.
+/// What the caller's session token says, if we made it and the address is within its limits. The
+/// session itself may be over.
 ///
 /// # Errors
 /// `rate_limited` or `unauthenticated`.
@@ -88,11 +97,8 @@ pub(super) fn admit_session(
     class: Class,
     caller: Option<&Caller>,
 ) -> Result<SessionToken, Failure> {
-    let address = Subject::Address(address_key(caller.and_then(address)));
-    cx.shared.limiter.take(class, address, cx.monotonic_ns())?;
-    let token = caller.and_then(|caller| token(cx, caller)).ok_or(Code::Unauthenticated)?;
-    cx.shared.limiter.take(class, Subject::User(token.user_id), cx.monotonic_ns())?;
-    Ok(token)
+    admit(cx, class, caller)?;
+    Ok(caller.and_then(|caller| token(cx, caller)).ok_or(Code::Unauthenticated)?)
 }
 
 fn token(cx: &Context, caller: &Caller) -> Option<SessionToken> {
@@ -102,12 +108,19 @@ fn token(cx: &Context, caller: &Caller) -> Option<SessionToken> {
     cx.shared.tokens.read_session(&caller.token, cx.unix_ms() / 1_000)
 }
 
-/// The visitor of a session's record, unless it is over. Being seen is written down now and then.
-fn enter(cx: &Context, token: &SessionToken, record: SessionRecord) -> Result<Visitor, Failure> {
+/// The visitor of a session's record, unless it is over or the user asks too often. Being seen is
+/// written down now and then.
+fn enter(
+    cx: &Context,
+    class: Class,
+    token: &SessionToken,
+    record: SessionRecord,
+) -> Result<Visitor, Failure> {
     let now_ms = cx.unix_ms();
     if record.expires_at_ms <= now_ms {
         return Err(Failure::new(Code::Unauthenticated));
     }
+    cx.shared.limiter.take(class, Subject::User(token.user_id), cx.monotonic_ns())?;
     if u128::try_from(now_ms - record.last_seen_ms)
         .is_ok_and(|ms| ms >= LAST_SEEN_EVERY.as_millis())
     {

@@ -1,6 +1,6 @@
 //! Profile pictures.
 
-use super::caller::{admit, visitor};
+use super::caller::{admit, still_there, visitor};
 use super::user;
 use crate::context::Context;
 use crate::limiter::Class;
@@ -31,7 +31,9 @@ pub async fn set_picture(
     if request.length > PICTURE_BYTES_MAX as u64 {
         return Err(Failure::new(Code::PictureTooLarge));
     }
-    let hash = cx.shared.pictures.take(&mut body, deadline).await?;
+    let hash = cx.shared.pictures.take(visitor.user_id, &mut body, deadline).await?;
+    // An upload may take long, and somebody may have ended the session for a reason.
+    still_there(cx, &visitor, deadline).await?;
     change(cx, visitor.user_id, hash, deadline).await
 }
 

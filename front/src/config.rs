@@ -4,6 +4,7 @@
 //! file; a setting only names it. [`Settings::validate`] refuses what no front could run with,
 //! naming the key, the value and the range.
 
+use crate::limits::BODY_TURNS;
 use serde::{Deserialize, Serialize};
 use souk_process::{LogSettings, SettingsError, in_range, invalid};
 use souk_proto::limits::NODE_MAX;
@@ -196,6 +197,11 @@ impl TimeoutSettings {
         in_range("timeouts.write_progress_s", self.write_progress_s, 1..=300)?;
         in_range("timeouts.request_s", self.request_s, 1..=60)?;
         in_range("timeouts.drain_s", self.drain_s, 0..=300)
+    }
+
+    /// How long a body may take that is gathered before it is used, however steadily it comes.
+    pub fn body_total(&self) -> Duration {
+        Duration::from_secs(self.body_progress_s) * BODY_TURNS
     }
 
     /// How long the daemon may take for a request.

@@ -283,8 +283,8 @@ impl Exchange {
             self.handle(head, found, RequestBody::Stream(Box::new(reader)));
             self.reading = Reading::Streamed(Box::new(Streaming { decoder, sender, persistent }));
         } else {
-            let bytes = Vec::new();
-            let gathering = Gathering { decoder, head, found, bytes };
+            let (bytes, until) = (Vec::new(), None);
+            let gathering = Gathering { decoder, head, found, bytes, until };
             self.reading = Reading::Gathered(Box::new(gathering));
         }
     }

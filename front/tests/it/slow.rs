@@ -1,11 +1,14 @@
 //! Clients that take their time.
 
-use crate::client::{Client, token};
+use crate::client::{Answer, Client, token};
 use crate::daemon::{Daemon, user};
 use crate::{Front, drivers};
 use souk_front::config::Settings;
 use souk_proto::Kind;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::sync::mpsc::channel;
+use std::time::Duration;
 
 fn impatient(settings: &mut Settings) {
     settings.timeouts.head_s = 1;
@@ -52,6 +55,54 @@ fn a_head_that_begins_behind_another_request_must_come_in_time_too() {
         assert!(answer.has("connection: close"));
         client.ends();
     }
+}
+
+/// Sends byte after byte until an answer comes.
+fn drip(address: SocketAddr, start: &str) -> Answer {
+    let mut client = Client::connect(address);
+    client.send(start);
+    let patience = client.socket().read_timeout().expect("readable");
+    client.socket().set_read_timeout(Some(Duration::from_millis(100))).expect("settable");
+    loop {
+        client.send("x");
+        match client.socket().peek(&mut [0]) {
+            Ok(count) => break assert_eq!(count, 1, "an answer, not the end"),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => panic!("no answer: {error}"),
+        }
+    }
+    client.socket().set_read_timeout(patience).expect("settable");
+    let answer = client.answer();
+    client.ends_in_order();
+    answer
+}
+
+#[test]
+fn a_body_that_comes_byte_by_byte_is_bounded_in_all() {
+    let daemon = Daemon::of_users("one", 1);
+    let fronts = drivers()
+        .into_iter()
+        .map(|driver| Front::start_with(driver, &[daemon.address()], impatient))
+        .collect::<Vec<_>>();
+    let json = "POST /api/v1/login HTTP/1.1\r\nhost: souk.test\r\ncontent-length: 1000\r\n\
+                content-type: application/json\r\n\r\n";
+    let form = format!(
+        "PUT /api/v1/me/picture HTTP/1.1\r\nhost: souk.test\r\ncontent-length: 1000\r\n\
+         authorization: Bearer {}\r\ncontent-type: multipart/form-data; boundary=XX\r\n\r\n\
+         --XX\r\ncontent-disposition: form-data; name=\"other\"\r\n\r\n",
+        token(7)
+    );
+    std::thread::scope(|scope| {
+        for address in fronts.iter().map(Front::address) {
+            for start in [json, &form] {
+                scope.spawn(move || {
+                    let answer = drip(address, start);
+                    assert_eq!(answer.status, 408);
+                    assert!(answer.has("connection: close"));
+                });
+            }
+        }
+    });
 }
 
 #[test]

@@ -1,16 +1,19 @@
 //! A request body on its way in: gathered whole, or handed on in pieces.
 
-use super::{Exchange, Reading};
+use super::{Exchange, Reading, cut_short};
 use crate::connection::body::BodySender;
 use crate::http::{BodyDecoder, Framing, Head};
 use crate::limits::BODY_FIRST;
 use crate::routes::{Found, RequestBody};
+use std::time::Instant;
 
 pub(super) struct Gathering {
     pub(super) decoder: BodyDecoder,
     pub(super) head: Head,
     pub(super) found: Found,
     pub(super) bytes: Vec<u8>,
+    /// When all of it must be there; set once it begins and is not whole.
+    pub(super) until: Option<Instant>,
 }
 
 pub(super) struct Streaming {
@@ -41,9 +44,19 @@ impl Exchange {
             if progress.done {
                 break;
             }
-            if self.start == self.input.len() {
+            if self.start < self.input.len() {
+                continue;
+            }
+            if progress.used == 0 {
                 return false;
             }
+            let now = Instant::now();
+            let total = self.thread.app.settings.timeouts.body_total();
+            if now > *gathering.until.get_or_insert(now + total) {
+                self.refuse(&cut_short(true));
+                return true;
+            }
+            return false;
         }
         if let Reading::Gathered(whole) = std::mem::replace(&mut self.reading, Reading::Over) {
             self.handle(whole.head, whole.found, RequestBody::Full(whole.bytes));

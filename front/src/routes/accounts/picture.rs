@@ -30,7 +30,10 @@ pub async fn set_user(call: &Call<'_>, media: Media, body: RequestBody) -> Resul
     };
     let mut length = 0;
     if media == Media::Multipart {
-        body = Box::new(multipart::picture(call.head, body).await?);
+        // The upload has its own deadline; what stands before the picture has this one.
+        let total = call.app.settings.timeouts.body_total();
+        let found = monoio::time::timeout(total, multipart::picture(call.head, body)).await;
+        body = Box::new(found.map_err(|_| Failure::new(Code::RequestTimeout))??);
     } else if let Framing::Length(bytes) = call.head.framing {
         length = bytes;
     }

@@ -12,7 +12,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -57,6 +57,7 @@ pub struct Counts {
 /// The right to one connection.
 pub struct Permit {
     counts: Arc<Counts>,
+    /// The client's, as it is counted.
     address: IpAddr,
 }
 
@@ -82,6 +83,7 @@ impl Counts {
             self.all.fetch_sub(1, Ordering::Relaxed);
             return Err(Code::Busy);
         }
+        let address = holder(address);
         let mut stripe = self.stripe(address);
         let count = stripe.entry(address).or_insert(0);
         if *count >= self.per_address {
@@ -96,6 +98,14 @@ impl Counts {
         let spread = self.spread.hash_one(address) % ADDRESS_STRIPES as u64;
         let stripe = &self.addresses[usize::try_from(spread).unwrap_or(0)];
         stripe.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The address that a client counts under: whoever has one of IPv6 has its whole /64.
+fn holder(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(own) => Ipv6Addr::from_bits(own.to_bits() & u128::MAX << 64).into(),
     }
 }
 
@@ -245,5 +255,17 @@ mod tests {
         assert_eq!(counts.enter(other).err(), Some(Code::Busy));
         drop(first);
         counts.enter(one).expect("room again");
+    }
+
+    #[test]
+    fn the_addresses_of_one_network_of_ipv6_count_as_one() {
+        let counts = Counts::new(&ConnectionSettings { max: 10, per_address: 2 });
+        let enter = |address: &str| counts.enter(address.parse().expect("an address"));
+        let first = enter("2001:db8:0:1::1").expect("room");
+        let _second = enter("2001:db8:0:1:ffff::2").expect("room");
+        assert_eq!(enter("2001:db8:0:1::3").err(), Some(Code::TooManyConnections));
+        let _third = enter("2001:db8:0:2::1").expect("another network");
+        drop(first);
+        enter("2001:db8:0:1::4").expect("room again");
     }
 }

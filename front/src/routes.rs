@@ -26,7 +26,7 @@ mod ready;
 mod table;
 
 pub use problem::{Problem, status};
-pub use table::{Found, find};
+pub use table::{Found, Misfit, find};
 
 use crate::app::App;
 use crate::config::Settings;
@@ -64,6 +64,16 @@ pub async fn handle(app: Rc<App>, found: Found, request: Request) -> Response {
 /// The answer to a request that was refused before it came to a route, or by the connection.
 pub fn refuse<'a>(why: impl Into<Problem<'a>>) -> Response {
     problem::answer(&why.into(), None)
+}
+
+/// The answer to a request whose head leads to no route, or whose body is not taken.
+pub fn turn_down(app: &App, head: &Head, misfit: &Misfit, trace: u128) -> Response {
+    let mut response = problem::answer(&misfit.problem, Some(trace));
+    if let Some(methods) = misfit.allow {
+        response.headers.push("allow", methods);
+    }
+    cors::allow(&mut response, head.header_str("origin"), &app.settings.http.cors_origins);
+    response
 }
 
 /// What the pages may load: nothing but what is their own.

@@ -258,7 +258,9 @@ impl Exchange {
     fn request(&mut self, head: Head) {
         let found = match routes::find(&head) {
             Ok(found) => found,
-            Err(response) => {
+            Err(misfit) => {
+                let trace = self.thread.trace();
+                let response = routes::turn_down(&self.thread.app, &head, &misfit, trace);
                 // The body of a request without a route is not read, so nothing can follow it.
                 let persistent = head.persistent && head.framing.is_empty();
                 self.answer(&head, persistent, Work::Ready(response));

@@ -1,9 +1,9 @@
 //! The routing table: every method and path, what body it takes and what answers it.
 
 use super::limits::{FORM_MAX, IGNORED_BODY_MAX, MULTIPART_MAX, PICTURE_MAX};
-use super::problem::{self, Problem};
+use super::problem::Problem;
 use super::query;
-use crate::http::{Framing, Head, Method, Response, text};
+use crate::http::{Framing, Head, Method, Refusal, text};
 use matchit::Router;
 use souk_proto::Code;
 use std::sync::LazyLock;
@@ -169,25 +169,35 @@ pub struct Found {
     pub(super) allow: &'static str,
 }
 
+/// Why a head leads to no route, or its body is not taken.
+#[derive(Debug)]
+pub struct Misfit {
+    pub(super) problem: Problem<'static>,
+    /// The path's methods, if it has not the one asked for.
+    pub(super) allow: Option<&'static str>,
+}
+
 /// Finds the route of a request by its head alone.
 ///
 /// # Errors
-/// The answer to give at once, without reading the body: 404, 405 with `Allow`, 413 for a declared
+/// What to answer at once, without reading the body: 404, 405 with `Allow`, 413 for a declared
 /// length over the route's limit, 415 for a body of a type that the route does not take, 400 for a
 /// path that cannot be decoded.
-pub fn find(head: &Head) -> Result<Found, Response> {
+pub fn find(head: &Head) -> Result<Found, Misfit> {
     let path = query::normal_path(head.path());
     if &*path == "*" {
         return Ok(options("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS", String::new()));
     }
     let Ok(place) = PLACES.at(&path) else {
-        return Err(problem::answer(&Problem::from(Code::RouteNotFound), None));
+        return Err(Code::RouteNotFound.into());
     };
     let parameter = match place.params.iter().next() {
         None => String::new(),
         Some((_, raw)) => match text::segment(raw) {
             Ok(decoded) => decoded.into_owned(),
-            Err(refusal) => return Err(problem::answer(&Problem::from(&refusal), None)),
+            Err(Refusal { code, detail }) => {
+                return Err(Problem { detail, ..Problem::from(code) }.into());
+            }
         },
     };
     let method = if head.method == Method::Head { Method::Get } else { head.method };
@@ -195,8 +205,8 @@ pub fn find(head: &Head) -> Result<Found, Response> {
         return Ok(options(&place.value.allow, parameter));
     }
     let Some(route) = place.value.routes.iter().find(|route| route.method == method) else {
-        let answer = problem::answer(&Problem::from(Code::MethodNotAllowed), None);
-        return Err(answer.header("allow", &place.value.allow));
+        let problem = Code::MethodNotAllowed.into();
+        return Err(Misfit { problem, allow: Some(&place.value.allow) });
     };
     let (media, body_limit) = body(route.body, head)?;
     Ok(Found {
@@ -207,6 +217,18 @@ pub fn find(head: &Head) -> Result<Found, Response> {
         parameter,
         allow: &place.value.allow,
     })
+}
+
+impl From<Problem<'static>> for Misfit {
+    fn from(problem: Problem<'static>) -> Misfit {
+        Misfit { problem, allow: None }
+    }
+}
+
+impl From<Code> for Misfit {
+    fn from(code: Code) -> Misfit {
+        Problem::from(code).into()
+    }
 }
 
 fn options(allow: &'static str, parameter: String) -> Found {
@@ -221,10 +243,10 @@ fn options(allow: &'static str, parameter: String) -> Found {
 }
 
 /// Which body comes and how long it may be.
-fn body(policy: Body, head: &Head) -> Result<(Media, u64), Response> {
+fn body(policy: Body, head: &Head) -> Result<(Media, u64), Misfit> {
     let media = if head.framing.is_empty() { Some(Media::None) } else { media(policy, head) };
     let Some(media) = media else {
-        return Err(problem::answer(&unsupported(policy), None));
+        return Err(unsupported(policy).into());
     };
     let limit = match media {
         Media::None => IGNORED_BODY_MAX,
@@ -236,7 +258,7 @@ fn body(policy: Body, head: &Head) -> Result<(Media, u64), Response> {
         Framing::Length(length) if length > limit => {
             let code =
                 if media == Media::Picture { Code::PictureTooLarge } else { Code::PayloadTooLarge };
-            Err(problem::answer(&Problem::from(code), None))
+            Err(code.into())
         }
         _ => Ok((media, limit)),
     }
@@ -292,18 +314,25 @@ fn unsupported(policy: Body) -> Problem<'static> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Action, Media, ROUTES, find};
-    use crate::http::{Head, Response, head};
+    use super::{Action, Media, Misfit, ROUTES, find};
+    use crate::http::{Head, head};
+    use crate::routes::status;
 
     fn request(line: &str, fields: &str) -> Head {
         let text = format!("{line} HTTP/1.1\r\nhost: a\r\n{fields}\r\n");
         head::parse(text.as_bytes()).expect("valid").expect("whole").0
     }
 
-    fn refused(line: &str, fields: &str) -> Response {
+    impl Misfit {
+        fn status(&self) -> u16 {
+            status(self.problem.code)
+        }
+    }
+
+    fn refused(line: &str, fields: &str) -> Misfit {
         match find(&request(line, fields)) {
             Ok(found) => panic!("{line} leads to {:?}", found.action),
-            Err(response) => response,
+            Err(misfit) => misfit,
         }
     }
 
@@ -323,20 +352,20 @@ mod tests {
         assert_eq!(action("HEAD /api/v1/me"), Some(Action::GetMe));
         assert_eq!(action("OPTIONS /api/v1/me"), Some(Action::Options));
         assert_eq!(action("OPTIONS *"), Some(Action::Options));
-        assert_eq!(refused("HEAD /api/v1/login", "").status, 405);
-        assert_eq!(refused("OPTIONS /nowhere", "").status, 404);
+        assert_eq!(refused("HEAD /api/v1/login", "").status(), 405);
+        assert_eq!(refused("OPTIONS /nowhere", "").status(), 404);
     }
 
     #[test]
     fn an_unknown_path_is_404_and_a_wrong_method_405_with_what_is_allowed() {
         for path in ["/nowhere", "/api/v1/me/", "/API/v1/me", "//", "/api/v1/users/1/2", "/assets/"]
         {
-            assert_eq!(refused(&format!("GET {path}"), "").status, 404, "{path}");
+            assert_eq!(refused(&format!("GET {path}"), "").status(), 404, "{path}");
         }
         let allowed = |line| {
-            let response = refused(line, "");
-            assert_eq!(response.status, 405, "{line}");
-            response.headers.get("allow").expect("allow").to_owned()
+            let misfit = refused(line, "");
+            assert_eq!(misfit.status(), 405, "{line}");
+            misfit.allow.expect("allow")
         };
         assert_eq!(allowed("POST /api/v1/me"), "GET, HEAD, PATCH, DELETE, OPTIONS");
         assert_eq!(allowed("GET /api/v1/login"), "POST, OPTIONS");
@@ -358,7 +387,7 @@ mod tests {
             // Some of these are refused by the parser already.
             let text = format!("{line} HTTP/1.1\r\nhost: a\r\n\r\n");
             if let Ok(Some((head, _))) = head::parse(text.as_bytes()) {
-                assert_eq!(find(&head).err().map(|response| response.status), Some(400), "{bad}");
+                assert_eq!(find(&head).err().map(|misfit| misfit.status()), Some(400), "{bad}");
             }
         }
     }
@@ -372,7 +401,7 @@ mod tests {
                     assert!(found.body_limit >= length);
                     200
                 }
-                Err(response) => response.status,
+                Err(misfit) => misfit.status(),
             }
         };
         let mib5 = 5 * 1024 * 1024;
@@ -401,7 +430,7 @@ mod tests {
             let kind =
                 if kind.is_empty() { String::new() } else { format!("content-type: {kind}\r\n") };
             let fields = format!("{kind}content-length: 2\r\n");
-            find(&request(line, &fields)).map(|found| found.media).map_err(|no| no.status)
+            find(&request(line, &fields)).map(|found| found.media).map_err(|no| no.status())
         };
         let (json, form) = ("application/json", "application/x-www-form-urlencoded");
         let (parts, me) = ("multipart/form-data; boundary=x", "PATCH /api/v1/me");

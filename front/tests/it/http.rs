@@ -208,6 +208,29 @@ fn a_malformed_request_is_answered_after_those_before_it_and_ends_the_connection
 }
 
 #[test]
+fn a_listed_site_can_read_why_its_request_leads_nowhere() {
+    let daemon = Daemon::of_users("one", 1);
+    let front = Front::start_with("epoll", &[daemon.address()], |settings| {
+        settings.http.cors_origins = vec!["https://shop.example".into()];
+    });
+    for (status, line, fields) in [
+        (404, "GET /nothing", ""),
+        (405, "PUT /api/v1/login", ""),
+        (413, "POST /api/v1/login", "content-type: application/json\r\ncontent-length: 99999\r\n"),
+        (415, "POST /api/v1/login", "content-type: text/plain\r\ncontent-length: 1\r\n"),
+    ] {
+        let mut client = Client::connect(front.address());
+        client.send(format!(
+            "{line} HTTP/1.1\r\nhost: souk.test\r\norigin: https://shop.example\r\n{fields}\r\n"
+        ));
+        let answer = client.answer();
+        assert_eq!(answer.status, status);
+        assert!(answer.has("access-control-allow-origin: https://shop.example"), "{answer:?}");
+        assert!(answer.text().contains("\"trace_id\":\""), "{answer:?}");
+    }
+}
+
+#[test]
 fn a_refusal_is_seen_whole_however_much_was_sent() {
     for driver in drivers() {
         let daemon = creates_users();

@@ -2,7 +2,7 @@
 //!
 //! A fixed number of threads of low priority take jobs from one bounded queue. A full queue is
 //! answered at once, never waited for. A job whose deadline passed or whose caller is gone is
-//! skipped before it costs anything.
+//! skipped before it costs anything. A thread without work for a while gives its memory back.
 
 use souk_proto::{Code, Failure};
 use std::collections::VecDeque;
@@ -12,7 +12,20 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 use tokio::sync::oneshot;
 
-use crate::limits::{POOL_NICE, POOL_RETRY_AFTER};
+use crate::limits::{POOL_IDLE_AFTER, POOL_NICE, POOL_RETRY_AFTER};
+
+const _: () = assert!(
+    cfg!(panic = "unwind"),
+    "a panic in a job must fail its caller alone: do not build soukd with panic = \"abort\""
+);
+
+/// What a pool's thread works with.
+pub trait Worker: Send + 'static {
+    /// There was no work for [`POOL_IDLE_AFTER`]: memory that is only kept for speed goes back.
+    fn idle(&mut self) {}
+}
+
+impl Worker for () {}
 
 type Job<W> = Box<dyn FnOnce(&mut W) + Send>;
 
@@ -28,12 +41,20 @@ struct Queue<W> {
     capacity: usize,
 }
 
+/// What a thread does next.
+enum Next<W> {
+    Run(Job<W>),
+    /// Nothing came for [`POOL_IDLE_AFTER`].
+    Idle,
+    End,
+}
+
 struct State<W> {
     jobs: VecDeque<Job<W>>,
     closed: bool,
 }
 
-impl<W: Send + 'static> Pool<W> {
+impl<W: Worker> Pool<W> {
     /// Starts `threads` threads, each with a worker of its own, behind a queue of `capacity` jobs.
     ///
     /// # Errors
@@ -96,17 +117,21 @@ impl<W> Queue<W> {
         Ok(())
     }
 
-    /// The next job; nothing once the pool is closed, whatever is still queued.
-    fn pop(&self) -> Option<Job<W>> {
-        let mut state = self.state();
-        loop {
-            if state.closed {
-                return None;
-            }
-            if let Some(job) = state.jobs.pop_front() {
-                return Some(job);
-            }
-            state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+    /// What to do next; the end once the pool is closed, whatever is still queued. A thread that
+    /// knows that it is idle waits for as long as it takes.
+    fn pop(&self, knows_idle: bool) -> Next<W> {
+        let nothing = |state: &mut State<W>| state.jobs.is_empty() && !state.closed;
+        let state = self.state();
+        let mut state = if knows_idle {
+            self.filled.wait_while(state, nothing).unwrap_or_else(PoisonError::into_inner)
+        } else {
+            let waited = self.filled.wait_timeout_while(state, POOL_IDLE_AFTER, nothing);
+            waited.unwrap_or_else(PoisonError::into_inner).0
+        };
+        match state.jobs.pop_front() {
+            _ if state.closed => Next::End,
+            Some(job) => Next::Run(job),
+            None => Next::Idle,
         }
     }
 
@@ -116,17 +141,39 @@ impl<W> Queue<W> {
     }
 }
 
-fn work<W>(queue: &Queue<W>, mut worker: W) {
+fn work<W: Worker>(queue: &Queue<W>, mut worker: W) {
     // On Linux this is the thread's priority alone: the rings come first. Without it the pool is
     // only less polite.
     if let Err(error) = rustix::process::setpriority_process(None, POOL_NICE) {
         tracing::debug!(%error, "pool thread keeps its priority");
     }
-    while let Some(job) = queue.pop() {
-        let job = std::panic::AssertUnwindSafe(|| job(&mut worker));
-        if std::panic::catch_unwind(job).is_err() {
-            tracing::error!("a pool job panicked; its caller gets an internal error");
+    // What never worked holds nothing.
+    let mut knows_idle = true;
+    loop {
+        match queue.pop(knows_idle) {
+            Next::Run(job) => {
+                knows_idle = false;
+                let job = std::panic::AssertUnwindSafe(|| job(&mut worker));
+                if std::panic::catch_unwind(job).is_err() {
+                    tracing::error!("a pool job panicked; its caller gets an internal error");
+                }
+            }
+            Next::Idle => {
+                knows_idle = true;
+                worker.idle();
+                give_memory_back();
+            }
+            Next::End => return,
         }
+    }
+}
+
+/// Hands what this thread and others freed to the system. The allocator does so by itself, but only
+/// when somebody allocates again, and a picture or a hash leaves tens of MiB.
+fn give_memory_back() {
+    #[allow(unsafe_code)] // a call into C that takes no pointer and may be made at any time
+    unsafe {
+        libmimalloc_sys::mi_collect(true);
     }
 }
 
@@ -153,7 +200,7 @@ impl<W> std::fmt::Debug for Pool<W> {
 
 #[cfg(test)]
 mod tests {
-    use super::Pool;
+    use super::{Pool, Worker};
     use souk_proto::Code;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::{Arc, mpsc};
@@ -185,9 +232,33 @@ mod tests {
 
     #[test]
     fn jobs_run_and_give_their_results() {
-        let pool = Pool::start("test", 2, 4, || 1).expect("pool");
-        let sum = block_on(pool.run(later(), |one| *one + 1)).expect("result");
+        let pool = Pool::start("test", 2, 4, || ()).expect("pool");
+        let sum = block_on(pool.run(later(), |()| 1 + 1)).expect("result");
         assert_eq!(sum, 2);
+    }
+
+    /// Says when it is told to be idle.
+    struct Watched {
+        idle: mpsc::Sender<()>,
+    }
+
+    impl Worker for Watched {
+        fn idle(&mut self) {
+            self.idle.send(()).expect("the test listens");
+        }
+    }
+
+    #[test]
+    fn a_thread_is_told_once_that_it_has_no_work_and_again_after_more_work() {
+        let (idle, told) = mpsc::channel();
+        let worker = move || Watched { idle: idle.clone() };
+        let pool = Pool::start("test", 1, 4, worker).expect("pool");
+        for _ in 0..2 {
+            block_on(pool.run(later(), |_| ())).expect("job");
+            told.recv_timeout(Duration::from_secs(60)).expect("told");
+        }
+        drop(pool);
+        assert!(told.try_recv().is_err(), "once each");
     }
 
     #[test]

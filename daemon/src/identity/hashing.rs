@@ -4,7 +4,7 @@ use crate::config::PasswordSettings;
 use crate::context::Clock;
 use crate::identity::guesses::{Attempt, Guesses};
 use crate::identity::password::{HashError, Hasher, Policy, SALT_LEN};
-use crate::pool::Pool;
+use crate::pool::{Pool, Worker};
 use souk_proto::{Code, Failure};
 use std::io;
 use std::sync::Arc;
@@ -22,6 +22,12 @@ pub struct Hashing {
     guesses: Arc<Guesses>,
     clock: Arc<dyn Clock>,
     runs: Arc<AtomicU64>,
+}
+
+impl Worker for Hasher {
+    fn idle(&mut self) {
+        self.release();
+    }
 }
 
 /// A password to verify. It is not for printing.

@@ -95,6 +95,11 @@ impl Hasher {
         Ok(bool::from(output.ct_eq(stored.as_bytes())))
     }
 
+    /// Gives the memory back to the system; the next hash takes it again.
+    pub fn release(&mut self) {
+        self.memory = Vec::new();
+    }
+
     fn fill(
         &mut self,
         algorithm: Algorithm,
@@ -206,6 +211,15 @@ mod tests {
         assert_eq!(hasher.memory.len(), 64);
         assert!(!SMALL.made(&phc));
         assert!(LARGER.made(&phc));
+    }
+
+    #[test]
+    fn released_memory_is_taken_again_by_the_next_hash() {
+        let mut hasher = Hasher::new(SMALL);
+        let phc = hasher.make("password", &[2; 16]).expect("hash");
+        hasher.release();
+        assert_eq!(hasher.memory.capacity(), 0);
+        assert!(hasher.verify("password", &phc).expect("verify"));
     }
 
     #[test]

@@ -2,5 +2,6 @@
 
 mod client;
 mod link;
+mod memory;
 mod process;
 mod services;

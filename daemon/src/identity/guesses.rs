@@ -2,7 +2,8 @@
 //!
 //! After the OWASP note "Slow Down Online Guessing Attacks with Device Cookies": a device that
 //! logged in to an account before holds a signed token and has a budget of its own for that
-//! account. Everybody else shares the account's budget for strangers, and has one per address over
+//! account. All devices of an account together have ten times as much, so that somebody who could
+//! mint device tokens does not multiply the guesses. Everybody else shares the account's budget for strangers, and has one per address over
 //! all accounts. Strangers' failures therefore never touch the owner's device.
 //!
 //! A budget is checked before a password is hashed and charged when the password was wrong, both
@@ -11,7 +12,7 @@
 
 use crate::config::GuessingSettings;
 use crate::limiter::{Buckets, Rate};
-use crate::limits::GUESS_BUCKETS_MAX;
+use crate::limits::{GUESS_BUCKETS_MAX, GUESSING_DEVICES};
 use souk_proto::{Code, Failure};
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ use std::time::Duration;
 pub enum Attempt {
     /// A device that logged in to this very account before.
     Device {
+        /// The account's user.
+        user_id: u64,
         /// The nonce of its token.
         nonce: [u8; 16],
     },
@@ -40,6 +43,8 @@ pub enum Attempt {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Key {
     Device([u8; 16]),
+    /// All devices of this user.
+    Devices(u64),
     Account([u8; 16]),
     Address(u128),
     Session([u8; 16]),
@@ -51,6 +56,8 @@ pub struct Guesses {
     account: Rate,
     address: Rate,
     device: Rate,
+    /// Of all devices of one account.
+    devices: Rate,
     buckets: Buckets<Key>,
     name_key: [u8; 32],
 }
@@ -59,10 +66,13 @@ impl Guesses {
     /// Budgets as the settings say. `name_key` is random and lives as long as the process.
     pub fn new(settings: &GuessingSettings, name_key: [u8; 32]) -> Guesses {
         let rate = |budget, refill_s| Rate::every(Duration::from_secs(u64::from(refill_s)), budget);
+        let device_refill = Duration::from_secs(u64::from(settings.device_refill_s));
+        let devices_budget = settings.device_budget.saturating_mul(GUESSING_DEVICES);
         Guesses {
             account: rate(settings.account_budget, settings.account_refill_s),
             address: rate(settings.address_budget, settings.address_refill_s),
             device: rate(settings.device_budget, settings.device_refill_s),
+            devices: Rate::every(device_refill / GUESSING_DEVICES, devices_budget),
             buckets: Buckets::new(GUESS_BUCKETS_MAX),
             name_key,
         }
@@ -99,7 +109,10 @@ impl Guesses {
 
     fn budgets(&self, attempt: &Attempt) -> [Option<(Key, Rate)>; 2] {
         match *attempt {
-            Attempt::Device { nonce } => [Some((Key::Device(nonce), self.device)), None],
+            Attempt::Device { user_id, nonce } => [
+                Some((Key::Device(nonce), self.device)),
+                Some((Key::Devices(user_id), self.devices)),
+            ],
             Attempt::Session { id } => [Some((Key::Session(id), self.device)), None],
             Attempt::Stranger { account, address } => [
                 Some((Key::Account(account), self.account)),
@@ -133,6 +146,10 @@ mod tests {
         Attempt::Stranger { account: guesses.account(name), address }
     }
 
+    fn device(user_id: u64, nonce: u8) -> Attempt {
+        Attempt::Device { user_id, nonce: [nonce; 16] }
+    }
+
     #[test]
     fn strangers_spend_the_account_budget_from_however_many_addresses() {
         let guesses = guesses();
@@ -163,14 +180,29 @@ mod tests {
         for _ in 0..50 {
             guesses.charge(&stranger(&guesses, "ann", 7), 0);
         }
-        let (mine, other) =
-            (Attempt::Device { nonce: [1; 16] }, Attempt::Device { nonce: [2; 16] });
+        let (mine, other) = (device(1, 1), device(1, 2));
         for _ in 0..2 {
             assert!(guesses.check(&mine, 0).is_ok());
             guesses.charge(&mine, 0);
         }
         assert!(guesses.check(&mine, 0).is_err());
         assert!(guesses.check(&other, 0).is_ok());
+    }
+
+    #[test]
+    fn minted_devices_do_not_multiply_the_guesses_for_an_account() {
+        let guesses = guesses();
+        let guess = |user_id, nonce, now| {
+            let attempt = device(user_id, nonce);
+            guesses.check(&attempt, now).map(|()| guesses.charge(&attempt, now))
+        };
+        let taken = (0..100).filter(|nonce| guess(1, *nonce, 0).is_ok()).count();
+        assert_eq!(taken, 20, "ten times the budget of one device");
+        let refused = guess(1, 200, 0).expect_err("spent");
+        assert_eq!((refused.code, refused.retry_after_ms), (Code::TooManyFailures, 6_000));
+        assert!(guess(2, 201, 0).is_ok(), "another account");
+        assert!(guesses.check(&stranger(&guesses, "ann", 7), 0).is_ok());
+        assert!(guess(1, 200, 6 * SECOND).is_ok());
     }
 
     #[test]

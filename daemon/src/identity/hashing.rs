@@ -42,12 +42,10 @@ pub struct Check {
     pub salt: [u8; SALT_LEN],
 }
 
-/// How a check ended. It is not for printing.
+/// How a check ended.
 pub enum Verdict {
     /// It is the password.
     Right {
-        /// The password again, for its next use.
-        password: Zeroizing<String>,
         /// A new PHC string, if the stored one was made under another policy.
         rehashed: Option<String>,
     },
@@ -139,7 +137,7 @@ impl Hashing {
                 true => None,
                 false => Some(hasher.make(&check.password, &check.salt).map_err(broken)?),
             };
-            Ok(Verdict::Right { password: check.password, rehashed })
+            Ok(Verdict::Right { rehashed })
         };
         self.pool.run(deadline, job).await?
     }

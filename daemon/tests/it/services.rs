@@ -14,8 +14,9 @@ use souk_proto::common::Caller;
 use souk_proto::{Code, Failure};
 use souk_stack::Stack;
 use soukd::config::Settings;
-use soukd::context::{Clock, Context, Shared};
+use soukd::context::{Clock, Context, Random, Shared};
 use soukd::services::accounts;
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -51,6 +52,20 @@ impl HandClock {
     }
 }
 
+/// The system's randomness. Something else happens before it is first used: services take salts and
+/// names of sessions in the middle of their work.
+struct Interrupted<F>(RefCell<Option<F>>);
+
+impl<F: FnOnce()> Random for Interrupted<F> {
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), Failure> {
+        if let Some(happens) = self.0.take() {
+            happens();
+        }
+        getrandom::fill(buffer).expect("random");
+        Ok(())
+    }
+}
+
 /// One shard of a daemon, as its services see it.
 struct Shop {
     cx: Context,
@@ -80,8 +95,12 @@ impl Shop {
             monotonic_ns: AtomicU64::new(0),
             unix_ms: AtomicI64::new(1_800_000_000_000),
         });
+        Shop::with_clock(settings, clock).await
+    }
+
+    async fn with_clock(settings: Settings, clock: Arc<HandClock>) -> Shop {
         let shared = Shared::with_clock(&settings, Arc::clone(&clock) as _).expect("shared parts");
-        let cx = context(&settings, &shared).await;
+        let cx = Context::new(Arc::clone(&shared), stores(&settings).await, &settings);
         Shop { cx, clock, shared, settings }
     }
 
@@ -89,10 +108,29 @@ impl Shop {
     async fn beside(&self, change: impl FnOnce(&mut Settings)) -> Shop {
         let mut settings = self.settings.clone();
         change(&mut settings);
-        let clock = Arc::clone(&self.clock);
-        let shared = Shared::with_clock(&settings, Arc::clone(&clock) as _).expect("shared parts");
-        let cx = context(&settings, &shared).await;
-        Shop { cx, clock, shared, settings }
+        Shop::with_clock(settings, Arc::clone(&self.clock)).await
+    }
+
+    /// Another daemon on the same stores. In the middle of its first request something happens on
+    /// yet another one, from beginning to end.
+    async fn interrupted(&self, happens: impl AsyncFnOnce(&Shop) + Send + 'static) -> Shop {
+        let mut shop = self.beside(|_| ()).await;
+        let (settings, clock) = (self.settings.clone(), Arc::clone(&self.clock));
+        let happens = move || {
+            let thread = std::thread::spawn(move || {
+                tokio_uring::start(async {
+                    let other = Shop::with_clock(settings, clock).await;
+                    happens(&other).await;
+                    other.cx.close().await;
+                });
+            });
+            thread.join().expect("it happens");
+        };
+        let random = Box::new(Interrupted(RefCell::new(Some(happens))));
+        let (shared, settings) = (Arc::clone(&shop.shared), &shop.settings);
+        let cx = Context::with_random(shared, stores(settings).await, settings, random);
+        std::mem::replace(&mut shop.cx, cx).close().await;
+        shop
     }
 
     async fn create(&self, username: &str, password: &str) -> Result<User, Failure> {
@@ -139,7 +177,7 @@ impl Shop {
     }
 }
 
-async fn context(settings: &Settings, shared: &Arc<Shared>) -> Context {
+async fn stores(settings: &Settings) -> Stores {
     let stores = StoreSettings {
         mysql_url: settings.mysql.url.clone(),
         mysql_connections: 2,
@@ -149,8 +187,7 @@ async fn context(settings: &Settings, shared: &Arc<Shared>) -> Context {
         negative_ttl: Duration::from_secs(settings.cache.negative_ttl_s),
         sessions_per_user_max: 50,
     };
-    let stores = Stores::open(&stores).await.expect("stores");
-    Context::new(Arc::clone(shared), stores, settings)
+    Stores::open(&stores).await.expect("stores")
 }
 
 /// Runs a test on migrated stores of its own, with settings that it may change.

@@ -16,6 +16,12 @@ use souk_proto::{Code, Failure};
 use std::time::Instant;
 use zeroize::Zeroizing;
 
+/// A session that was just opened.
+struct NewSession {
+    token: SessionToken,
+    expires_at_ms: i64,
+}
+
 /// Checks a password and opens a session.
 ///
 /// A name that nobody has costs what a wrong password costs and is answered the same.
@@ -38,18 +44,25 @@ pub async fn login(
     };
     let device = known_device(cx, &caller, row.as_ref());
     let attempt = match device {
-        Some(device) => Attempt::Device { nonce: device.nonce },
+        Some(device) => Attempt::Device { user_id: device.user_id, nonce: device.nonce },
         None => Attempt::Stranger {
             account: cx.shared.guesses.account(name.as_deref().unwrap_or(&request.username)),
             address: address_key(address(&caller)),
         },
     };
     cx.shared.guesses.check(&attempt, cx.monotonic_ns())?;
-    let row = match row {
+    let verified = match row {
         Some(row) if is_remembered(cx, &row, &password) => row,
-        row => verify(cx, row, password, attempt, deadline).await?,
+        row => verify(cx, row, &password, attempt, deadline).await?,
     };
-    open_session(cx, row, &caller, device, deadline).await
+    let changed = match enter(cx, &verified, &caller, device, deadline).await? {
+        Ok(answer) => return Ok(answer),
+        Err(changed) => changed,
+    };
+    // It may be the same password under a new hash. A hash that changes twice meanwhile is not.
+    let verified = verify(cx, changed, &password, attempt, deadline).await?;
+    let entered = enter(cx, &verified, &caller, device, deadline).await?;
+    entered.map_err(|_| Failure::new(Code::WrongCredentials))
 }
 
 /// Ends the session that the caller came with.
@@ -84,7 +97,7 @@ fn is_remembered(cx: &Context, row: &UserRow, password: &str) -> bool {
 async fn verify(
     cx: &Context,
     row: Option<UserRow>,
-    password: Zeroizing<String>,
+    password: &Zeroizing<String>,
     attempt: Attempt,
     deadline: Instant,
 ) -> Result<UserRow, Failure> {
@@ -97,9 +110,9 @@ async fn verify(
         row => row,
     };
     let stored = row.as_mut().and_then(|row| row.password_hash.take());
-    let check = Check { stored, password, attempt, salt: cx.random()? };
+    let check = Check { stored, password: password.clone(), attempt, salt: cx.random()? };
     let verdict = cx.shared.hashing.verify(check, deadline).await?;
-    let (Verdict::Right { password, rehashed }, Some(mut row)) = (verdict, row) else {
+    let (Verdict::Right { rehashed }, Some(mut row)) = (verdict, row) else {
         return Err(Failure::new(Code::WrongCredentials));
     };
     if let Some(password_hash) = rehashed {
@@ -111,22 +124,49 @@ async fn verify(
         }
     }
     let now_ns = cx.monotonic_ns();
-    cx.memo.borrow_mut().remember(row.id, &row.credential_tag, &password, now_ns);
+    cx.memo.borrow_mut().remember(row.id, &row.credential_tag, password, now_ns);
     Ok(row)
 }
 
-async fn open_session(
+/// Opens a session for the user who was verified, and looks whether that user's password is still
+/// the same; if not, gives the row as it is now, and no session is left.
+///
+/// A change of the password ends the sessions that are there when it is done. This one may come
+/// later, on the word of the old password: only a look after its opening tells.
+async fn enter(
     cx: &Context,
-    row: UserRow,
+    verified: &UserRow,
     caller: &Caller,
     device: Option<DeviceToken>,
     deadline: Instant,
-) -> Result<LoginAnswer, Failure> {
+) -> Result<Result<LoginAnswer, Option<UserRow>>, Failure> {
+    let accounts = &cx.stores.accounts;
+    let session = open_session(cx, verified.id, caller, deadline).await?;
+    let now = accounts.by_id(verified.id, deadline).await.map_err(store_failure)?;
+    match now {
+        Some(row) if row.credential_tag == verified.credential_tag => {
+            answer(cx, row, &session, caller, device).map(Ok)
+        }
+        changed => {
+            let id = &session.token.session_id;
+            accounts.close_session(verified.id, id, deadline).await.map_err(store_failure)?;
+            Ok(Err(changed))
+        }
+    }
+}
+
+/// Opens a session for this user. Until its token is given away, nobody can use it.
+async fn open_session(
+    cx: &Context,
+    user_id: u64,
+    caller: &Caller,
+    deadline: Instant,
+) -> Result<NewSession, Failure> {
     let now_ms = cx.unix_ms();
     let ttl_ms = i64::try_from(cx.session_ttl.as_millis()).unwrap_or(i64::MAX);
     let expires_at_ms = now_ms.saturating_add(ttl_ms);
     let token = SessionToken {
-        user_id: row.id,
+        user_id,
         session_id: cx.random()?,
         issued_s: seconds(now_ms),
         expires_s: seconds(expires_at_ms),
@@ -139,8 +179,19 @@ async fn open_session(
         address: address(caller).map(|ip| ip.to_canonical().to_string()).unwrap_or_default(),
     };
     let accounts = &cx.stores.accounts;
-    let opened = accounts.open_session(row.id, &token.session_id, &record, deadline).await;
+    let opened = accounts.open_session(user_id, &token.session_id, &record, deadline).await;
     opened.map_err(store_failure)?;
+    Ok(NewSession { token, expires_at_ms })
+}
+
+/// What the client gets who logged in.
+fn answer(
+    cx: &Context,
+    row: UserRow,
+    session: &NewSession,
+    caller: &Caller,
+    device: Option<DeviceToken>,
+) -> Result<LoginAnswer, Failure> {
     let device = match device {
         Some(_) => caller.device.clone(),
         None => {
@@ -150,8 +201,8 @@ async fn open_session(
     };
     Ok(LoginAnswer {
         user: Some(user(row)),
-        token: cx.shared.tokens.sign_session(&token),
-        expires_at_ms,
+        token: cx.shared.tokens.sign_session(&session.token),
+        expires_at_ms: session.expires_at_ms,
         device,
     })
 }

@@ -6,8 +6,9 @@ use crate::identity::guesses::Attempt;
 use crate::identity::hashing::{Check, Verdict};
 use crate::identity::names;
 use crate::limiter::Class;
+use crate::limits::PASSWORD_CHANGE_ATTEMPTS;
 use crate::services::{store_failure, write_failure};
-use souk_db::{Change, UserRow};
+use souk_db::{Change, UserRow, WriteError};
 use souk_proto::accounts::{ChangePasswordRequest, DeleteMeRequest};
 use souk_proto::common::Empty;
 use souk_proto::{Code, Failure};
@@ -17,7 +18,7 @@ use zeroize::Zeroizing;
 /// Changes the password and ends all other sessions.
 ///
 /// # Errors
-/// `wrong_password`, `invalid_field`, `too_many_failures`, `version_conflict` when the account
+/// `wrong_password`, `invalid_field`, `too_many_failures`, `version_conflict` when the password
 /// changed meanwhile, `unauthenticated`, `rate_limited`, `busy`, or a store's failure.
 pub async fn change_password(
     cx: &Context,
@@ -35,9 +36,7 @@ pub async fn change_password(
     // it, for logins with the old password that came in between.
     let ended = accounts.close_other_sessions(row.id, &visitor.session_id, deadline).await;
     ended.map_err(store_failure)?;
-    let change = Change { password_hash: Some(password_hash), ..Change::default() };
-    let changed = accounts.change(row.id, Some(row.version), change, deadline).await;
-    changed.map_err(write_failure)?;
+    store(cx, &row, password_hash, deadline).await?;
     let ended = accounts.close_other_sessions(row.id, &visitor.session_id, deadline).await;
     ended.map_err(|error| {
         let why = "The password was changed, but logins of this very moment may not have been \
@@ -45,6 +44,32 @@ pub async fn change_password(
         Failure { detail: why.into(), ..store_failure(error) }
     })?;
     Ok(Empty {})
+}
+
+/// Puts the new hash in the place of the one that was confirmed. Other changes of the row (a
+/// nickname) may come in between, another change of the password may not.
+async fn store(
+    cx: &Context,
+    confirmed: &UserRow,
+    password_hash: String,
+    deadline: Instant,
+) -> Result<(), Failure> {
+    let accounts = &cx.stores.accounts;
+    let change = Change { password_hash: Some(password_hash), ..Change::default() };
+    let mut version = confirmed.version;
+    for _ in 0..PASSWORD_CHANGE_ATTEMPTS {
+        match accounts.change(confirmed.id, Some(version), change.clone(), deadline).await {
+            Err(WriteError::Conflict) => {}
+            done => return done.map(drop).map_err(write_failure),
+        }
+        let found = accounts.with_hash_by_id(confirmed.id, deadline).await;
+        let row = found.map_err(store_failure)?.ok_or(Code::Unauthenticated)?;
+        if row.credential_tag != confirmed.credential_tag {
+            break;
+        }
+        version = row.version;
+    }
+    Err(write_failure(WriteError::Conflict))
 }
 
 /// Deletes the account and ends all its sessions.

@@ -1,8 +1,8 @@
 //! Registration and login: who gets in, what it costs, and who is slowed down.
 
-use super::{Shop, code, field, holder, in_shop, on_stores, soon, stranger};
+use super::{Shop, asked_by, code, field, holder, in_shop, on_stores, soon, stranger};
 use souk_proto::Code;
-use souk_proto::accounts::CreateUserRequest;
+use souk_proto::accounts::{CreateUserRequest, GetUserByNameRequest};
 use souk_proto::common::Caller;
 use soukd::services::accounts;
 use std::time::Duration;
@@ -241,6 +241,35 @@ fn rates_are_limited_per_address_and_per_user_and_come_back() {
             assert!(shop.login(stranger(1), "ann", "password").await.is_ok());
             assert_eq!(code(shop.login(stranger(1), "x", "y").await), Code::RateLimited);
             assert!(shop.login(stranger(2), "ann", "password").await.is_ok());
+        },
+    );
+}
+
+#[test]
+fn a_token_that_was_revoked_does_not_spend_what_its_user_may_ask() {
+    on_stores(
+        |settings| {
+            settings.limits.enabled = true;
+            (settings.limits.read_per_s, settings.limits.read_burst) = (1, 2);
+            (settings.limits.write_per_s, settings.limits.write_burst) = (1, 2);
+        },
+        async |shop, _| {
+            let (owner, stolen) = (shop.enter("ann").await, shop.again("ann").await);
+            let from =
+                |caller: &Caller, last| Caller { address: vec![192, 0, 2, last], ..caller.clone() };
+            accounts::logout(&shop.cx, asked_by(&stolen), soon()).await.expect("logout");
+            for last in 10..20 {
+                let stolen = from(&stolen, last);
+                assert_eq!(code(shop.me(&stolen).await), Code::Unauthenticated);
+                accounts::logout(&shop.cx, asked_by(&stolen), soon()).await.expect("is out");
+                let request = GetUserByNameRequest { caller: Some(stolen), username: "ann".into() };
+                accounts::get_user_by_name(&shop.cx, request, soon()).await.expect("public");
+            }
+            assert!(shop.me(&from(&owner, 20)).await.is_ok());
+            assert!(shop.me(&from(&owner, 21)).await.is_ok());
+            assert_eq!(code(shop.me(&from(&owner, 22)).await), Code::RateLimited);
+            let edit = accounts::revoke_other_sessions(&shop.cx, asked_by(&owner), soon());
+            assert!(edit.await.is_ok());
         },
     );
 }

@@ -1,7 +1,7 @@
 //! Changing the password and deleting the account.
 
-use super::{Shop, code, field, in_shop, soon, stranger};
-use souk_proto::accounts::{ChangePasswordRequest, DeleteMeRequest, GetUserRequest};
+use super::{Shop, asked_by, code, field, holder, in_shop, on_stores, soon, stranger};
+use souk_proto::accounts::{ChangePasswordRequest, DeleteMeRequest, EditMeRequest, GetUserRequest};
 use souk_proto::common::{Caller, Empty};
 use souk_proto::{Code, Failure};
 use soukd::services::accounts;
@@ -10,6 +10,11 @@ async fn change(shop: &Shop, caller: &Caller, current: &str, new: &str) -> Resul
     let (current, new) = (current.into(), new.into());
     let request = ChangePasswordRequest { caller: Some(caller.clone()), current, new };
     accounts::change_password(&shop.cx, request, soon()).await
+}
+
+/// How many sessions the caller's user has.
+async fn sessions(shop: &Shop, caller: &Caller) -> usize {
+    accounts::list_sessions(&shop.cx, asked_by(caller), soon()).await.expect("list").items.len()
 }
 
 async fn delete(shop: &Shop, caller: &Caller, password: &str) -> Result<Empty, Failure> {
@@ -28,6 +33,79 @@ fn a_changed_password_ends_other_sessions_and_the_old_one_is_good_for_nothing() 
         let old = shop.login(stranger(1), "ann", "password").await;
         assert_eq!(code(old), Code::WrongCredentials);
         assert!(shop.login(stranger(1), "ann", "another one").await.is_ok());
+    });
+}
+
+#[test]
+fn a_login_with_the_old_password_that_the_change_overtakes_leaves_no_session() {
+    for cache in [true, false] {
+        on_stores(
+            |settings| settings.cache.enabled = cache,
+            async |shop, _| {
+                let mine = shop.enter("ann").await;
+                let caller = mine.clone();
+                let slow = shop.interrupted(async move |other| {
+                    change(other, &caller, "password", "another one").await.expect("change");
+                });
+                let slow = slow.await;
+                let (login, hashes) = slow.hashes(slow.login(stranger(1), "ann", "password")).await;
+                assert_eq!(code(login), Code::WrongCredentials);
+                assert_eq!(hashes, 2, "verified, and once more after the change");
+                assert_eq!(sessions(shop, &mine).await, 1);
+                slow.cx.close().await;
+            },
+        );
+    }
+}
+
+#[test]
+fn a_login_whose_hash_is_renewed_meanwhile_succeeds_with_one_session() {
+    in_shop(async |shop| {
+        let mine = shop.enter("ann").await;
+        let slow = shop.interrupted(async |other| {
+            let stricter = other.beside(|settings| settings.passwords.passes = 2).await;
+            stricter.login(stranger(1), "ann", "password").await.expect("login");
+            stricter.cx.close().await;
+        });
+        let slow = slow.await;
+        let answer = slow.login(stranger(1), "ann", "password").await.expect("login");
+        assert!(shop.me(&holder(&answer)).await.is_ok());
+        assert_eq!(sessions(shop, &mine).await, 3, "mine, the stricter daemon's, and this one");
+        slow.cx.close().await;
+    });
+}
+
+#[test]
+fn a_new_nickname_in_the_middle_does_not_stop_a_change_of_the_password() {
+    in_shop(async |shop| {
+        let mine = shop.enter("ann").await;
+        let caller = Some(mine.clone());
+        let slow = shop.interrupted(async move |other| {
+            let nickname = Some("Ann".into());
+            let request = EditMeRequest { caller, nickname, ..EditMeRequest::default() };
+            accounts::edit_me(&other.cx, request, soon()).await.expect("edit");
+        });
+        let slow = slow.await;
+        change(&slow, &mine, "password", "another one").await.expect("change");
+        assert_eq!(shop.me(&mine).await.expect("me").nickname, "Ann", "both happened");
+        assert!(shop.login(stranger(1), "ann", "another one").await.is_ok());
+        slow.cx.close().await;
+    });
+}
+
+#[test]
+fn of_two_changes_of_the_password_at_once_one_is_refused() {
+    in_shop(async |shop| {
+        let mine = shop.enter("ann").await;
+        let caller = mine.clone();
+        let slow = shop.interrupted(async move |other| {
+            change(other, &caller, "password", "the first one").await.expect("change");
+        });
+        let slow = slow.await;
+        let refused = change(&slow, &mine, "password", "the second one").await;
+        assert_eq!(code(refused), Code::VersionConflict);
+        assert!(shop.login(stranger(1), "ann", "the first one").await.is_ok());
+        slow.cx.close().await;
     });
 }
 

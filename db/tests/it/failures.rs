@@ -192,15 +192,15 @@ fn forgotten_scripts_are_loaded_once_however_many_commands_miss_them() {
         let before = loads(&stack);
         redis(&stack, &["SCRIPT", "FLUSH"]);
         let (accounts, record) = (&stores.accounts, &record());
-        let open = async |n| accounts.open_session(1, &[n; 16], record, soon()).await;
-        let opens = (0..100).map(|n| Box::pin(open(n))).collect();
-        for opened in join_all(opens).await {
-            opened.unwrap();
+        let touch = async |n| accounts.touch_session(1, &[n; 16], record, soon()).await;
+        let touches = (0..100).map(|n| Box::pin(touch(n))).collect();
+        for touched in join_all(touches).await {
+            touched.unwrap();
         }
         let scripts = 5;
         assert_eq!(loads(&stack) - before, scripts);
         redis(&stack, &["SCRIPT", "FLUSH"]);
-        stores.accounts.open_session(1, &[1; 16], record, soon()).await.unwrap();
+        stores.accounts.touch_session(1, &[1; 16], record, soon()).await.unwrap();
         assert!(stores.health().await.redis); // its reply comes after those of the loading
         assert_eq!(loads(&stack) - before, 2 * scripts, "and again after another flush");
     });

@@ -104,7 +104,6 @@ pub async fn serve(thread: Rc<Thread>, stream: TcpStream, peer: IpAddr, permit: 
         let (mut read_ended, mut write_ended) = (false, false);
         let mut closing = None;
         poll_fn(|cx| {
-            watch.belongs_to(cx.waker());
             loop {
                 read_ended = read_ended || read.as_mut().poll(cx).is_ready();
                 exchange.borrow_mut().work(cx);

@@ -13,7 +13,6 @@ use std::cell::{Cell, RefCell};
 use std::net::Shutdown;
 use std::os::fd::RawFd;
 use std::rc::Rc;
-use std::task::Waker;
 use std::time::{Duration, Instant};
 
 /// What a connection expects from its client.
@@ -44,10 +43,6 @@ pub struct Watch {
     /// When the write in flight last made progress; 0 for none.
     writing: Cell<u32>,
     late: Cell<bool>,
-    /// Our own turn has taken more than one pause between sweeps.
-    slow: Cell<bool>,
-    /// Wakes the connection's task.
-    waker: RefCell<Option<Waker>>,
 }
 
 /// The connections of one thread, and its coarse clock.
@@ -87,8 +82,6 @@ impl Sweeper {
             since: Cell::new(self.now.get()),
             writing: Cell::new(0),
             late: Cell::new(false),
-            slow: Cell::new(false),
-            waker: RefCell::default(),
         });
         let index = self.watches.borrow_mut().insert(watch.clone());
         Watched { sweeper: self.clone(), watch, index }
@@ -153,13 +146,7 @@ impl Sweeper {
             Phase::Idle => seconds(self.timeouts.idle_s),
             Phase::Body => seconds(self.timeouts.body_progress_s),
             Phase::Linger => LINGER_TIME,
-            Phase::Working => {
-                if passed(watch.since.get(), Duration::ZERO) && !watch.slow.replace(true) {
-                    watch.waker.borrow().iter().for_each(Waker::wake_by_ref);
-                }
-                return;
-            }
-            Phase::Cut => return,
+            Phase::Working | Phase::Cut => return,
         };
         let leaves = self.draining_since.get().is_some_and(|drain| match phase {
             // Between two requests that follow each other the next one may be on its way.
@@ -194,17 +181,6 @@ impl Watched {
     pub fn expect_anew(&self, phase: Phase) {
         self.watch.phase.set(phase);
         self.watch.since.set(self.sweeper.now.get());
-        self.watch.slow.set(false);
-    }
-
-    /// Whose task this is, for when its turn takes long. One task, one waker: asked once.
-    pub fn belongs_to(&self, waker: &Waker) {
-        self.watch.waker.borrow_mut().get_or_insert_with(|| waker.clone());
-    }
-
-    /// Whether our own turn takes long.
-    pub fn is_slow(&self) -> bool {
-        self.watch.slow.get()
     }
 
     /// A write makes progress, or starts.

@@ -34,8 +34,6 @@ pub struct Exchange {
     blocked: bool,
     /// Whether the first part of a head has come and the rest has not.
     partial: bool,
-    /// Whether the last read filled its buffer, so that more is likely there.
-    more: bool,
     /// The answers owed, oldest first.
     slots: VecDeque<Slot>,
     /// Encoded answers that no write has taken yet.
@@ -71,7 +69,6 @@ impl Exchange {
             reading: Reading::Head,
             blocked: false,
             partial: false,
-            more: false,
             slots: VecDeque::new(),
             output: Vec::new(),
             writing: false,
@@ -84,7 +81,7 @@ impl Exchange {
     /// The buffer for the next read, or nothing while there is input that cannot be used yet.
     /// Read behind its length.
     pub fn lend(&mut self) -> Option<Vec<u8>> {
-        if self.blocked || self.broken || self.is_over() || self.holds_back() {
+        if self.blocked || self.broken || self.is_over() {
             return None;
         }
         let unread = self.input.len() - self.start;
@@ -113,20 +110,8 @@ impl Exchange {
         Some(buffer)
     }
 
-    /// Whether to read only after the answers owed are out. A client that waits for an answer
-    /// sends nothing, and a read that has to wait costs the kernel half as much again as one that
-    /// finds its bytes. If our turn takes long we read all the same: the client may have gone, or
-    /// have more to ask.
-    fn holds_back(&self) -> bool {
-        let owes = !self.slots.is_empty() || self.writing || !self.output.is_empty();
-        let whole = self.start == self.input.len();
-        let between = matches!(self.reading, Reading::Head) && whole;
-        between && owes && !self.more && !self.watch.is_slow()
-    }
-
     /// Takes the lent buffer back, longer by what was read, and uses what can be used.
     pub fn restore(&mut self, buffer: Vec<u8>) {
-        self.more = buffer.len() == buffer.capacity();
         self.input = buffer;
         if matches!(self.reading, Reading::Gathered(_) | Reading::Streamed(_)) {
             self.watch.expect_anew(Phase::Body);

@@ -109,8 +109,7 @@ impl Exchange {
         self.thread.recycle(buffer);
         self.writing = false;
         self.watch.wrote();
-        // The next answer can be encoded, or the next request be read.
-        self.again = true;
+        self.again |= !self.slots.is_empty();
         self.note_wait();
     }
 }

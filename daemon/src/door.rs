@@ -108,7 +108,7 @@ impl Guard {
         let queued = outbox.push(&Header::new(Kind::GoAway, 0), &go_away);
         debug_assert!(queued.is_ok(), "an empty outbox takes a short message");
         if let Some(buffer) = outbox.take() {
-            // A fresh connection's send buffer takes it at once; a peer that is gone misses nothing.
+            // A fresh connection's send buffer takes it at once; who is gone misses nothing.
             let _ = socket.write_all(buffer).await;
         }
         let _ = socket.shutdown(Shutdown::Write);

@@ -32,12 +32,17 @@ enum Command {
         #[arg(long)]
         http: SocketAddr,
         /// How many connections.
-        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=50_000))]
+        #[arg(long, default_value_t = 10_000, value_parser = count_range())]
         count: u32,
         /// Process whose memory is read (the front).
         #[arg(long)]
         pid: u32,
     },
+}
+
+/// One address has about 28,000 ports to connect from.
+fn count_range() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=25_000)
 }
 
 fn main() -> ExitCode {

@@ -32,7 +32,9 @@ struct Entry {
 }
 
 macro_rules! codes {
-    ($($variant:ident = $number:literal, $name:literal, $fault:ident, $retry:ident, $text:literal;)+) => {
+    ($(
+        $variant:ident = $number:literal, $name:literal, $fault:ident, $retry:ident, $text:literal;
+    )+) => {
         /// A stable error code. The number goes over the link, the name to HTTP clients.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u16)]

@@ -106,16 +106,18 @@ impl Accounts {
         read_session(self.ask_session(user_id, session_id)?).await
     }
 
-    /// Adds a session. Costs the same however many there are, with plain commands in one round
-    /// trip; only at twice the bound per user are they looked at, and then the expired and the
-    /// oldest go, down to the bound.
+    /// Adds a session, and gives its user as it is after that (`None` if there is none). One round
+    /// trip when the user is cached.
+    ///
+    /// It costs the same however many sessions there are; only at twice the bound per user are
+    /// they looked at, and then the expired and the oldest go, down to the bound.
     pub async fn open_session(
         &self,
         user_id: u64,
         session_id: &SessionId,
         record: &SessionRecord,
         deadline: Instant,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<UserRow>, StoreError> {
         in_time(deadline)?;
         let (key, id) = (key(user_id), &session_id[..]);
         let ends = Key::number(record.expires_at_ms.max(0).unsigned_abs());
@@ -130,6 +132,8 @@ impl Accounts {
             .issue(|cmd| cmd.arg("HSET").arg(key.as_bytes()).arg(id).arg(&record_bytes[..]))?;
         let (first, later) = (expire("NX")?, expire("GT")?);
         let held = self.redis.issue(|cmd| cmd.arg("HLEN").arg(key.as_bytes()))?;
+        // Redis answers in order: this is the user as of after the session.
+        let user = self.ask_cache(user_id);
         set.await?;
         first.await?;
         later.await?;
@@ -142,7 +146,10 @@ impl Accounts {
             // Nobody waits for it. If it fails, the next login finds as many and tries again.
             drop(self.redis.issue_script(prune, key.as_bytes(), &args));
         }
-        Ok(())
+        match hear(user).await {
+            Some(known) => Ok(known),
+            None => self.fetch_by_id(user_id, deadline).await,
+        }
     }
 
     /// All sessions of a user, newest first, expired ones included.

@@ -152,8 +152,8 @@ struct Field {
 }
 
 impl Head {
-    /// The path as sent, still percent-encoded; at least `/`. It is `*` for an OPTIONS request about
-    /// the server as a whole.
+    /// The path as sent, still percent-encoded; at least `/`. It is `*` for an OPTIONS request
+    /// about the server as a whole.
     pub fn path(&self) -> &str {
         match (self.path.length, self.method, self.query) {
             (0, Method::Options, None) => "*",
@@ -228,8 +228,8 @@ impl fmt::Debug for Head {
 ///
 /// # Errors
 ///
-/// A [`Refusal`] as soon as it is certain, even if the head is not complete. More bytes never change
-/// a refusal.
+/// A [`Refusal`] as soon as it is certain, even if the head is not complete. More bytes never
+/// change a refusal.
 pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, Refusal> {
     let window = &bytes[..bytes.len().min(MAX_HEAD)];
     let Some(start) = skip_empty_lines(window) else {

@@ -224,7 +224,7 @@ pub fn encode_head(response: &Response, how: &Encoding<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"\r\ncontent-length: ");
         push_decimal(response.body.length(), out);
     }
-    // A 1.1 connection persists unless someone says otherwise, a 1.0 connection only if both say so.
+    // A 1.1 connection persists unless someone says otherwise, a 1.0 one only if both say so.
     out.extend_from_slice(match (how.persistent, how.version) {
         (false, _) => b"\r\nconnection: close\r\n",
         (true, Version::Http10) => b"\r\nconnection: keep-alive\r\n",

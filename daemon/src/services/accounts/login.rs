@@ -141,9 +141,8 @@ async fn enter(
     deadline: Instant,
 ) -> Result<Result<LoginAnswer, Option<UserRow>>, Failure> {
     let accounts = &cx.stores.accounts;
-    let session = open_session(cx, verified.id, caller, deadline).await?;
-    let now = accounts.by_id(verified.id, deadline).await.map_err(store_failure)?;
-    match now {
+    let (session, user) = open_session(cx, verified.id, caller, deadline).await?;
+    match user {
         Some(row) if row.credential_tag == verified.credential_tag => {
             answer(cx, row, &session, caller, device).map(Ok)
         }
@@ -155,13 +154,14 @@ async fn enter(
     }
 }
 
-/// Opens a session for this user. Until its token is given away, nobody can use it.
+/// Opens a session for this user, and reads the user after that. Until the session's token is given
+/// away, nobody can use it.
 async fn open_session(
     cx: &Context,
     user_id: u64,
     caller: &Caller,
     deadline: Instant,
-) -> Result<NewSession, Failure> {
+) -> Result<(NewSession, Option<UserRow>), Failure> {
     let now_ms = cx.unix_ms();
     let ttl_ms = i64::try_from(cx.session_ttl.as_millis()).unwrap_or(i64::MAX);
     let expires_at_ms = now_ms.saturating_add(ttl_ms);
@@ -180,8 +180,8 @@ async fn open_session(
     };
     let accounts = &cx.stores.accounts;
     let opened = accounts.open_session(user_id, &token.session_id, &record, deadline).await;
-    opened.map_err(store_failure)?;
-    Ok(NewSession { token, expires_at_ms })
+    let user = opened.map_err(store_failure)?;
+    Ok((NewSession { token, expires_at_ms }, user))
 }
 
 /// What the client gets who logged in.

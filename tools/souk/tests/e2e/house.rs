@@ -62,6 +62,10 @@ fn files_and_lines_stay_short() {
             let lines = code.lines().count();
             assert!(lines <= LINES_MAX, "{} has {lines} lines", file.display());
             for (number, line) in text.lines().enumerate() {
+                // A text for people or an address is not broken for the sake of the margin.
+                if line.contains('"') || line.contains("://") {
+                    continue;
+                }
                 let columns = line.chars().count();
                 let at = number + 1;
                 assert!(columns <= COLUMNS_MAX, "{}:{at} has {columns} columns", file.display());

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 /// Something that ends the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// SIGTERM or SIGINT.
+    /// SIGTERM, SIGINT or SIGHUP.
     Signal,
     /// A shard's thread ended.
     ShardEnded(u32),
@@ -27,7 +27,7 @@ pub(crate) struct Notice {
 }
 
 impl Events {
-    /// Takes SIGTERM and SIGINT from now on.
+    /// Takes SIGTERM, SIGINT and SIGHUP from now on.
     pub(crate) fn install() -> Result<Events, StartupError> {
         let system = |source| StartupError::System { what: "wait for signals", source };
         let signals = souk_process::signal::termination().map_err(system)?;

@@ -1,7 +1,8 @@
 //! Souk's rules: one plain async function for each method of the link.
 //!
-//! A service takes the shard's [`Context`](crate::context::Context), the request as it came, and the deadline; it knows no
-//! socket and no frame. Form was checked at the edge; meaning is checked here.
+//! A service takes the shard's [`Context`](crate::context::Context), the request as it came, and
+//! the deadline; it knows no socket and no frame. Form was checked at the edge; meaning is checked
+//! here.
 
 pub mod accounts;
 

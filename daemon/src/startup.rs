@@ -80,7 +80,8 @@ impl StartupError {
     }
 }
 
-/// Runs the daemon until SIGTERM or SIGINT. Prints `soukd ready ADDRESS` on stdout when it serves.
+/// Runs the daemon until SIGTERM, SIGINT or SIGHUP. Prints `soukd ready ADDRESS` on stdout when it
+/// serves.
 ///
 /// # Errors
 /// If it cannot start, or a shard is lost.

@@ -31,9 +31,9 @@ pub const SPARE_BUFFER_MAX: usize = 16 * 1024;
 /// Largest part of a gathered body that is allocated before any of it has arrived.
 pub const BODY_FIRST: usize = 16 * 1024;
 
-/// How many times the pause that may be between two pieces of a body the whole of a gathered one may
-/// take: 60 s unless set otherwise. They are small, so even a slow line needs one piece only; the
-/// pause alone would let a client hold a body open for hours, byte by byte.
+/// How many times the pause that may be between two pieces of a body the whole of a gathered one
+/// may take: 60 s unless set otherwise. They are small, so even a slow line needs one piece only;
+/// the pause alone would let a client hold a body open for hours, byte by byte.
 pub const BODY_TURNS: u32 = 6;
 
 /// Bytes of a refused request that are read and dropped, so that the client sees the answer and

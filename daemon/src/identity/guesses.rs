@@ -3,8 +3,9 @@
 //! After the OWASP note "Slow Down Online Guessing Attacks with Device Cookies": a device that
 //! logged in to an account before holds a signed token and has a budget of its own for that
 //! account. All devices of an account together have ten times as much, so that somebody who could
-//! mint device tokens does not multiply the guesses. Everybody else shares the account's budget for strangers, and has one per address over
-//! all accounts. Strangers' failures therefore never touch the owner's device.
+//! mint device tokens does not multiply the guesses. Everybody else shares the account's budget for
+//! strangers, and has one per address over all accounts. Strangers' failures therefore never touch
+//! the owner's device.
 //!
 //! A budget is checked before a password is hashed and charged when the password was wrong, both
 //! on the hashing thread, so that attempts sent at once overshoot it by no more than the number of

@@ -318,7 +318,8 @@ mod tests {
                 bytes.truncate(cut.index(bytes.len()));
             }
             if let Err(failure) = squares(&bytes) {
-                let picture = [Code::PictureInvalid, Code::PictureUnsupported, Code::PictureTooLarge];
+                use Code::{PictureInvalid, PictureTooLarge, PictureUnsupported};
+                let picture = [PictureInvalid, PictureUnsupported, PictureTooLarge];
                 prop_assert!(picture.contains(&failure.code), "{failure:?}");
             }
         }

@@ -1,5 +1,5 @@
-//! Uploads on their way in: gathered in memory that is bounded for each and for all, a few at a time
-//! for each user, so that nobody takes the room of all others.
+//! Uploads on their way in: gathered in memory that is bounded for each and for all, a few at a
+//! time for each user, so that nobody takes the room of all others.
 
 use crate::limits::{
     PICTURE_BYTES_MAX, UPLOAD_BYTES_MAX, UPLOAD_RETRY_AFTER, UPLOADS_PER_USER_MAX,

@@ -508,7 +508,8 @@ mod tests {
                     2 => {
                         let step = core.receive(frame(Kind::Cancel, id), now).expect("sound");
                         let aborted = matches!(step, Step::Abort(task) if task == id);
-                        let awaited = model.get_mut(&id).map(|it| std::mem::replace(&mut it.1, false));
+                        let entry = model.get_mut(&id);
+                        let awaited = entry.map(|it| std::mem::replace(&mut it.1, false));
                         prop_assert_eq!(aborted, awaited.unwrap_or(false));
                     }
                     3 => {

@@ -250,7 +250,8 @@ mod tests {
         #[test]
         fn garbage_never_panics_and_never_gathers_without_bound(
             bytes in prop::collection::vec(prop_oneof![
-                Just(b'*'), Just(b'$'), Just(b'\r'), Just(b'\n'), Just(b'1'), Just(b'-'), any::<u8>()
+                Just(b'*'), Just(b'$'), Just(b'\r'), Just(b'\n'), Just(b'1'), Just(b'-'),
+                any::<u8>(),
             ], 0..2000),
         ) {
             let mut reader = Reader::default();

@@ -46,6 +46,7 @@ trap 'stop; rm -rf "$work"' EXIT
 wait_for() { # URL
   for _ in $(seq 3000); do
     curl -fsS -o /dev/null "$1" 2>/dev/null && return
+    if [[ -n $souk_pid ]] && ! kill -0 "$souk_pid" 2>/dev/null; then break; fi
     sleep 0.1
   done
   echo "run.sh: $1 did not come up; see $work/souk.log" >&2

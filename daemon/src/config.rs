@@ -191,7 +191,7 @@ impl Default for DaemonSettings {
 
 impl Default for MysqlSettings {
     fn default() -> MysqlSettings {
-        MysqlSettings { url: String::new(), url_file: String::new(), connections: 4 }
+        MysqlSettings { url: String::new(), url_file: String::new(), connections: 3 }
     }
 }
 

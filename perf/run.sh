@@ -75,13 +75,50 @@ json_login() { # user number
     -d "{\"username\":\"user$1\",\"password\":\"password\"}"
 }
 
+# The median of each column.
+medians() {
+  local table column
+  table=$(cat)
+  for column in $(seq "$(head -1 <<<"$table" | wc -w)"); do
+    awk -v c="$column" '{ print $c }' <<<"$table" | median
+  done | tr '\n' ' '
+}
+
 median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 
-# One wrk run; prints requests/s, p50 and p99, and fails if any answer was an error.
+# Who serves at an address, in the order in which CPU times are printed.
+servers() { # address
+  local program
+  if [[ $1 == "$yard" ]]; then
+    pgrep -P "$nginx_pid"
+  else
+    for program in souk-front soukd redis-server mariadbd; do
+      pgrep -P "$souk_pid" -x "$program"
+    done
+  fi
+}
+
+# CPU time of processes so far, in clock ticks, one a line.
+ticks() { # pids
+  local pid
+  for pid in "$@"; do sed 's/.*) //' "/proc/$pid/stat" | awk '{ print $12 + $13 }'; done
+}
+
+# One wrk run; prints requests/s, p50 and p99, and notes if any answer was an error. CPU time a
+# request goes to cpu-ADDRESS: wrk's, then each server's.
 hit() { # address, script, arguments
-  local out
-  out=$(wrk -t1 -c"$connections" -d"${seconds}s" --latency --timeout 10s \
-    -s "perf/wrk/$2" "http://$1" -- "${@:3}")
+  local out pids TIMEFORMAT='%U %S'
+  mapfile -t pids < <(servers "$1")
+  ticks "${pids[@]}" >"$work/before"
+  out=$({ time wrk -t1 -c"$connections" -d"${seconds}s" --latency --timeout 10s \
+    -s "perf/wrk/$2" "http://$1" -- "${@:3}" 2>&1; } 2>"$work/wrk-time")
+  ticks "${pids[@]}" >"$work/after"
+  {
+    awk '{ printf "%.0f\n", ($1 + $2) * 1e6 }' "$work/wrk-time"
+    paste "$work/before" "$work/after" |
+      awk -v hz="$(getconf CLK_TCK)" '{ print ($2 - $1) / hz * 1e6 }'
+  } | awk -v n="$(awk '/requests in/ { print $1 }' <<<"$out")" \
+    '{ printf("%s%.1f", (NR > 1 ? " " : ""), (n ? $1 / n : 0)) } END { print "" }' >>"$work/cpu-$1"
   if grep -qE 'Non-2xx|Socket errors' <<<"$out"; then
     grep -E 'Non-2xx|Socket errors' <<<"$out" >&2
     echo 1 >>"$work/errors"
@@ -97,6 +134,7 @@ compare() { # name, required ratio, body length, script, arguments
   : >"$work/errors" >"$work/ours" >"$work/theirs" >"$work/ratios"
   start_nginx "$length"
   hit "$http" "$script" "$@" >/dev/null # warm-up
+  rm -f "$work"/cpu-*
   for _ in $(seq "$rounds"); do
     theirs=$(hit "$yard" "$script" "$@")
     ours=$(hit "$http" "$script" "$@")
@@ -111,6 +149,8 @@ compare() { # name, required ratio, body length, script, arguments
     "$(cut -d' ' -f3 "$work/ours" | sort | head -1)" "$(median <"$work/ratios")" \
     "$(sort -n "$work/ratios" | head -1)" "$(sort -n "$work/ratios" | tail -1)" \
     "$(wc -l <"$work/errors")" "$(memory)"
+  printf '%s: CPU µs a request, wrk nginx: %s; wrk front daemon Redis MariaDB: %s\n' "$name" \
+    "$(medians <"$work/cpu-$yard")" "$(medians <"$work/cpu-$http")" >>"$work/costs"
 }
 
 memory() { # resident MiB of front and daemon
@@ -185,3 +225,4 @@ for mode in cached uncached full; do
   done
   stop
 done
+[[ ! -s $work/costs ]] || { echo; cat "$work/costs"; }

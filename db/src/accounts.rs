@@ -14,7 +14,7 @@ pub use row::{Change, NewUser, UserRow, credential_tag};
 pub use sessions::{SessionId, SessionRecord};
 
 use crate::StoreSettings;
-use crate::cache::Cache;
+use crate::cache::{Cache, Field, Near};
 use crate::limits::NAME_HINTS_MAX;
 use crate::mysql::{Readers, Writer};
 use crate::redis::Redis;
@@ -24,6 +24,16 @@ use query::Name;
 use std::cell::RefCell;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
+
+/// The one field of a value that is not made of several.
+const WHOLE: Field = [0; 16];
+
+/// A copy that the process keeps of what Redis holds.
+#[derive(Clone)]
+pub(crate) enum Copy {
+    User(Rc<UserRow>),
+    Session(Rc<SessionRecord>),
+}
 
 /// Cache class of users by id.
 const USERS: &str = "u";
@@ -35,7 +45,9 @@ const NAMES: &str = "n";
 pub struct Accounts {
     redis: Rc<Redis>,
     cache: Cache,
+    /// Whether rows are read from Redis, and copies of what it holds from the process.
     cache_enabled: bool,
+    near: Rc<RefCell<Near<Copy>>>,
     readers: Rc<Readers>,
     writer: Rc<Writer>,
     sessions_per_user_max: usize,
@@ -47,6 +59,7 @@ impl Accounts {
     pub(crate) fn new(
         settings: &StoreSettings,
         redis: Rc<Redis>,
+        near: Rc<RefCell<Near<Copy>>>,
         readers: Rc<Readers>,
         writer: Rc<Writer>,
     ) -> Accounts {
@@ -58,6 +71,7 @@ impl Accounts {
             sessions_per_user_max: settings.sessions_per_user_max,
             hints: RefCell::new(hints),
             redis,
+            near,
             readers,
             writer,
         };

@@ -11,12 +11,15 @@
 //! run id is part of every key: a restarted server, which may have lost its last second, starts
 //! with an empty cache.
 
+mod near;
+
 use crate::backoff::jitter;
 use crate::error::StoreError;
 use crate::keys::Key;
 use crate::limits::{FENCE_TTL, FILL_AGE_MAX, PUT_TTL_MIN, TOMBSTONE_TTL};
 use crate::redis::{Answer, Redis, Reply};
 use bytes::Bytes;
+pub use near::{Field, Lease, Look, Near, Ticket};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -69,6 +72,11 @@ impl Cache {
     /// Asks for a value now; see [`Cache::understand`] for the reply.
     pub fn ask(&self, key: &Key) -> Result<Answer, StoreError> {
         self.redis.issue(|cmd| cmd.arg("GET").arg(key.as_bytes()))
+    }
+
+    /// The same, and to be told when the value changes.
+    pub fn ask_tracked(&self, key: &Key) -> Result<Answer, StoreError> {
+        self.redis.issue_tracked(|cmd| cmd.arg("GET").arg(key.as_bytes()))
     }
 
     /// Reads the reply to [`Cache::ask`]. Whatever is wrong with it, the database knows better.

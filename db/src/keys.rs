@@ -1,9 +1,11 @@
 //! Redis keys, made on the stack.
 
+use std::borrow::Borrow;
+use std::hash::{Hash, Hasher};
 use std::io::Write;
 
 /// A key or an argument of at most 64 bytes.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Eq)]
 pub struct Key {
     len: usize,
     bytes: [u8; 64],
@@ -33,6 +35,25 @@ impl Key {
 
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Key) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
+    }
+}
+
+/// A table of keys is asked with the bytes that Redis names.
+impl Borrow<[u8]> for Key {
+    fn borrow(&self) -> &[u8] {
+        self.as_bytes()
     }
 }
 

@@ -17,9 +17,11 @@ mod slots;
 pub use accounts::{Accounts, Change, NewUser, SessionId, SessionRecord, UserRow, credential_tag};
 pub use error::{Server, StoreError, WriteError};
 
+use crate::cache::Near;
 use crate::limits::{DATABASE_CONNECT_MAX, HEALTH_MAX, READ_MAX};
 use crate::mysql::{Readers, Writer};
 use crate::redis::Redis;
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -67,10 +69,17 @@ impl Stores {
     /// error says what else is wrong, why, and how to fix it.
     pub async fn open(settings: &StoreSettings) -> Result<Stores, StoreError> {
         let opts = mysql::options(&settings.mysql_url)?;
-        let redis = Rc::new(Redis::new(&settings.redis_url)?);
+        let near = Rc::new(RefCell::new(Near::new()));
+        let copies = Rc::clone(&near);
+        let changed = move |key: Option<&[u8]>| match key {
+            Some(key) => copies.borrow_mut().drop_key(key),
+            None => copies.borrow_mut().clear(),
+        };
+        let redis = Rc::new(Redis::new(&settings.redis_url, Box::new(changed))?);
         let readers = Rc::new(Readers::new(&opts, settings.mysql_connections));
         let writer = Rc::new(Writer::new(opts));
-        let accounts = Accounts::new(settings, redis.clone(), readers.clone(), writer.clone());
+        let accounts =
+            Accounts::new(settings, redis.clone(), near, readers.clone(), writer.clone());
         let stores = Stores { accounts, redis, readers, writer };
         if let Err(error) = stores.try_database().await {
             stores.close().await;

@@ -1,5 +1,6 @@
 //! How we talk to Redis: commands in, replies out, over one pipelined ring connection per shard.
 
+mod greeting;
 mod pipeline;
 mod resp;
 mod script;

@@ -193,12 +193,19 @@ impl<T> Core<T> {
         self.budget.clone()
     }
 
-    /// Enters a request whose task was started. A task that must run to its end, whoever still
-    /// waits for it, gives no handle.
-    pub(crate) fn enter(&mut self, call: &Call, task: Option<T>, body: Option<BodySender>) {
+    /// Enters a request whose work begins.
+    pub(crate) fn enter(&mut self, call: &Call, body: Option<BodySender>) {
         let (deadline, answered) = (call.deadline, Answered::Nothing);
-        let entry = Entry { deadline, task, body, awaited: true, answered };
+        let entry = Entry { deadline, task: None, body, awaited: true, answered };
         self.running.insert(call.id, entry);
+    }
+
+    /// Notes the task to abort when nobody waits for this request any more. Work that must run to
+    /// its end has none.
+    pub(crate) fn attach(&mut self, id: u64, task: T) {
+        if let Some(entry) = self.running.get_mut(&id) {
+            entry.task = Some(task);
+        }
     }
 
     /// Takes out a request whose task has ended; how much of its answer was sent, if somebody
@@ -324,7 +331,8 @@ mod tests {
     fn start(core: &mut Core<u64>, id: u64, now: Instant) -> Call {
         match core.receive(frame(Kind::Request, id), now) {
             Ok(Step::Start(call, _)) => {
-                core.enter(&call, Some(id), None);
+                core.enter(&call, None);
+                core.attach(id, id);
                 call
             }
             other => panic!("{id} must start: {other:?}"),
@@ -396,7 +404,7 @@ mod tests {
             other => panic!("must start: {other:?}"),
         };
         let (sender, mut stream) = body(core.budget());
-        core.enter(&call, None, Some(sender));
+        core.enter(&call, Some(sender));
         let item = FrameRef { header: Header::new(Kind::Push, 1), payload: b"half" };
         assert!(matches!(core.receive(item, now), Ok(Step::Quiet)));
         assert!(matches!(core.receive(frame(Kind::Cancel, 1), now), Ok(Step::Quiet)));
@@ -496,7 +504,8 @@ mod tests {
                         match core.receive(request, now) {
                             Ok(Step::Start(call, _)) => {
                                 prop_assert!(!model.contains_key(&id));
-                                core.enter(&call, Some(id), None);
+                                core.enter(&call, None);
+                core.attach(id, id);
                                 model.insert(id, (call.deadline, true));
                             }
                             end => {

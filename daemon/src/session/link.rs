@@ -13,7 +13,10 @@ use souk_proto::{Code, Failure, Flags, Header, Kind, Outbox};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::net::Shutdown;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context as TaskContext, Waker};
 use std::time::Instant;
 use tokio::task::JoinHandle;
 use tokio_uring::net::TcpStream;
@@ -69,8 +72,9 @@ impl Link {
         body(self.core.borrow().budget())
     }
 
-    /// Starts a request's work. If nobody waits for the answer any more, work that only reads is
-    /// aborted; other work runs to its end, so that no store is left half written.
+    /// Starts a request's work. What can be done at once is done here, without a task of its own.
+    /// If nobody waits for the answer any more, work that only reads is aborted; other work runs to
+    /// its end, so that no store is left half written.
     pub(crate) fn start(
         self: &Rc<Link>,
         call: &Call,
@@ -79,8 +83,13 @@ impl Link {
         abortable: bool,
     ) {
         self.shard.request_started();
-        let task = tokio_uring::spawn(work);
-        self.core.borrow_mut().enter(call, abortable.then_some(task), body);
+        self.core.borrow_mut().enter(call, body);
+        if let Some(work) = begin(work) {
+            let task = tokio_uring::spawn(work);
+            if abortable {
+                self.core.borrow_mut().attach(call.id, task);
+            }
+        }
     }
 
     /// What ends a request's work: holds its place until it is dropped.
@@ -226,6 +235,16 @@ impl Link {
     }
 }
 
+/// Does what can be done of some work without waiting, and gives back what is left of it. A panic
+/// ends the work, as it would in a task.
+fn begin<F: Future<Output = ()>>(work: F) -> Option<Pin<Box<F>>> {
+    let mut work = Box::pin(work);
+    // The first look may use any waker: the task looks again as soon as it runs.
+    let mut cx = TaskContext::from_waker(Waker::noop());
+    let look = AssertUnwindSafe(|| work.as_mut().poll(&mut cx));
+    catch_unwind(look).is_ok_and(|look| look.is_pending()).then_some(work)
+}
+
 /// A running request's place in its link. Dropping it before its answer has ended (a panic, an
 /// abort) ends it with [`Code::Internal`] if somebody still waits.
 pub(crate) struct Ticket {
@@ -314,5 +333,18 @@ impl Drop for Ticket {
             self.link.close_if_drained();
         }
         self.link.shard.request_ended();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::begin;
+    use std::future::{pending, ready};
+
+    #[test]
+    fn work_that_need_not_wait_is_done_at_once_and_a_panic_ends_only_itself() {
+        assert!(begin(ready(())).is_none());
+        assert!(begin(pending::<()>()).is_some());
+        assert!(begin(async { panic!("a service's mistake") }).is_none());
     }
 }

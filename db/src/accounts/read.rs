@@ -2,15 +2,16 @@
 
 use super::query::Name;
 use super::row::{UserRow, decode, encode};
-use super::{Accounts, NAMES, USERS};
-use crate::cache::{Cache, Cached, millis};
+use super::{Accounts, Copy, NAMES, USERS, WHOLE};
+use crate::cache::{Cache, Cached, Field, Lease, Look, Ticket, millis};
 use crate::error::StoreError;
 use crate::keys::Key;
-use crate::limits::{FILL_AGE_MAX, NAME_HINT_TTL, SEARCH_ROWS_MAX};
+use crate::limits::{FILL_AGE_MAX, NAME_HINT_TTL, NEAR_SETTLE, SEARCH_ROWS_MAX};
 use crate::mysql::Found;
 use crate::redis::{Answer, Reply};
 use bytes::Bytes;
 use mysql_async::Value;
+use std::rc::Rc;
 use std::time::Instant;
 
 /// A name leads to this id.
@@ -30,8 +31,8 @@ enum Hint {
 impl Accounts {
     /// The user with this id. Never older than what was acknowledged before the call.
     pub async fn by_id(&self, id: u64, deadline: Instant) -> Result<Option<UserRow>, StoreError> {
-        in_time(deadline)?;
-        if let Some(known) = hear(self.ask_cache(id)).await {
+        let now = in_time(deadline)?;
+        if let Some(known) = self.hear_user(id, self.ask_user(id, now)).await {
             return Ok(known);
         }
         self.fetch_by_id(id, deadline).await
@@ -44,7 +45,7 @@ impl Accounts {
         username: &str,
         deadline: Instant,
     ) -> Result<Option<UserRow>, StoreError> {
-        in_time(deadline)?;
+        let now = in_time(deadline)?;
         let Some(name) = Name::new(username) else { return Ok(None) };
         if !self.cache_enabled {
             return Ok(self.readers.by_name(name, deadline).await?.row);
@@ -61,7 +62,7 @@ impl Accounts {
         };
         // A hint is only believed if the row it leads to bears the name now.
         if let Some(id) = id
-            && let Some(Some(row)) = hear(self.ask_cache(id)).await
+            && let Some(Some(row)) = self.hear_user(id, self.ask_user(id, now)).await
             && row.username.as_bytes() == name.as_bytes()
         {
             if near.is_none() {
@@ -128,12 +129,60 @@ impl Accounts {
         self.readers.page(params, deadline).await
     }
 
-    /// Asks the cache for a user now, if there is one to ask.
-    pub(super) fn ask_cache(&self, id: u64) -> Option<Answer> {
+    /// Asks for a user now, wherever the cache has it.
+    pub(super) fn ask_user(&self, id: u64, now: Instant) -> Asked<UserRow> {
         if !self.cache_enabled {
-            return None;
+            return Asked::Nowhere;
         }
-        self.cache.ask(&self.cache.key_of(USERS, id)).ok()
+        let key = self.cache.key_of(USERS, id);
+        let (answer, ticket) = match self.look(&key, &WHOLE, now) {
+            Look::Copy(Copy::User(row)) => return Asked::Here(row),
+            Look::Wanted(ticket) => (self.cache.ask_tracked(&key), Some(ticket)),
+            Look::Copy(Copy::Session(_)) | Look::Nothing => (self.cache.ask(&key), None),
+        };
+        answer.map_or(Asked::Nowhere, |answer| Asked::There(answer, ticket))
+    }
+
+    /// What the cache knows of a user: `None` if nothing.
+    pub(super) async fn hear_user(
+        &self,
+        id: u64,
+        asked: Asked<UserRow>,
+    ) -> Option<Option<UserRow>> {
+        let (answer, ticket) = match asked {
+            Asked::Here(row) => return Some(Some((*row).clone())),
+            Asked::There(answer, ticket) => (answer, ticket),
+            Asked::Nowhere => return None,
+        };
+        match Cache::understand(answer.await) {
+            Cached::Live(version, payload) => {
+                let row = decode(version, &payload)?;
+                if let Some(ticket) = ticket {
+                    let copy = Copy::User(Rc::new(row.clone()));
+                    let key = self.cache.key_of(USERS, id);
+                    self.near.borrow_mut().keep(&key, &WHOLE, ticket, copy);
+                }
+                Some(Some(row))
+            }
+            Cached::Gone => Some(None),
+            Cached::Unknown => None,
+        }
+    }
+
+    /// The copy of a value in the process, while the lease allows to serve it. When it does not,
+    /// the read that goes to Redis instead renews it.
+    pub(super) fn look(&self, key: &Key, field: &Field, now: Instant) -> Look<Copy> {
+        match self.near.borrow_mut().look(key, field) {
+            Look::Copy(_) if self.redis.lease(now) != Lease::Held => Look::Nothing,
+            look => look,
+        }
+    }
+
+    /// Waits until no process serves a copy any more of what Redis had dropped by then.
+    pub(super) async fn settle(&self, dropped: Instant) {
+        if self.cache_enabled {
+            tokio::time::sleep_until((dropped + NEAR_SETTLE).into()).await;
+        }
     }
 
     /// Reads a user from the database and fills the cache.
@@ -220,16 +269,18 @@ pub(super) fn leads_to(row: &UserRow) -> [u8; 17] {
     hint
 }
 
-/// What the cache knows of a user: `None` if nothing.
-pub(super) async fn hear(asked: Option<Answer>) -> Option<Option<UserRow>> {
-    match Cache::understand(asked?.await) {
-        Cached::Live(version, payload) => decode(version, &payload).map(Some),
-        Cached::Gone => Some(None),
-        Cached::Unknown => None,
-    }
+/// A value that was asked for.
+pub(super) enum Asked<T> {
+    /// The process has a copy.
+    Here(Rc<T>),
+    /// Redis was asked; with a ticket, its word becomes a copy.
+    There(Answer, Option<Ticket>),
+    /// There is no cache to ask.
+    Nowhere,
 }
 
-/// Work whose deadline has passed is dropped before it costs a round trip.
-pub(super) fn in_time(deadline: Instant) -> Result<(), StoreError> {
-    if Instant::now() < deadline { Ok(()) } else { Err(StoreError::DeadlineExceeded) }
+/// Work whose deadline has passed is dropped before it costs a round trip. Says what time it is.
+pub(super) fn in_time(deadline: Instant) -> Result<Instant, StoreError> {
+    let now = Instant::now();
+    if now < deadline { Ok(now) } else { Err(StoreError::DeadlineExceeded) }
 }

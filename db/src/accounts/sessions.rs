@@ -3,16 +3,23 @@
 //! Sessions live in Redis only, cache or no cache, and survive its restart (append-only file).
 //! Without Redis every call here fails as unavailable.
 //!
-//! The newest sessions of a user, as many as the bound says, are always kept. When there are twice
-//! as many, the expired and the oldest end, down to the bound: so opening one costs the same
-//! however many there are.
+//! The newest sessions of a user, as many as the bound says, are always kept. About one login in
+//! eight counts them; when there are twice as many, the expired and the oldest end, down to the
+//! bound: so opening one costs the same however many there are.
+//!
+//! A session in use is copied into the process (see `cache::near`): ending one is acknowledged when
+//! no process serves its copy any more.
 
-use super::read::{hear, in_time};
-use super::{Accounts, UserRow};
+use super::read::{Asked, in_time};
+use super::{Accounts, Copy, UserRow};
+use crate::cache::Look;
 use crate::error::{Server, StoreError};
 use crate::keys::Key;
-use crate::redis::{Answer, Reply};
+use crate::limits::SESSIONS_COUNTED_EVERY;
+use crate::redis::Reply;
+use ::redis::Cmd;
 use prost::Message;
+use std::rc::Rc;
 use std::time::Instant;
 
 /// Names a session within its user. Random, made by the caller.
@@ -45,6 +52,12 @@ struct Stored {
 }
 
 impl SessionRecord {
+    /// From its beginning to its end, in milliseconds; at least a second.
+    fn lives_ms(&self) -> u64 {
+        let lives = self.expires_at_ms.saturating_sub(self.created_at_ms);
+        lives.max(1000).unsigned_abs()
+    }
+
     /// Created and expires, eight bytes each and big-endian, then the rest.
     fn encode(&self) -> Vec<u8> {
         let rest = Stored {
@@ -76,19 +89,21 @@ impl SessionRecord {
 }
 
 impl Accounts {
-    /// The session and its user; `None` when there is no such session. One round trip to Redis
-    /// when the user is cached.
+    /// The session and its user; `None` when there is no such session. At most one round trip to
+    /// Redis when the user is cached.
     pub async fn session_and_user(
         &self,
         user_id: u64,
         session_id: &SessionId,
         deadline: Instant,
-    ) -> Result<Option<(SessionRecord, Option<UserRow>)>, StoreError> {
-        in_time(deadline)?;
-        let session = self.ask_session(user_id, session_id)?;
-        let user = self.ask_cache(user_id);
-        let Some(session) = read_session(session).await? else { return Ok(None) };
-        let user = match hear(user).await {
+    ) -> Result<Option<(Rc<SessionRecord>, Option<UserRow>)>, StoreError> {
+        let now = in_time(deadline)?;
+        let session = self.ask_session(user_id, session_id, now)?;
+        let user = self.ask_user(user_id, now);
+        let Some(session) = self.hear_session(user_id, session_id, session).await? else {
+            return Ok(None);
+        };
+        let user = match self.hear_user(user_id, user).await {
             Some(known) => known,
             None => self.fetch_by_id(user_id, deadline).await?,
         };
@@ -101,16 +116,17 @@ impl Accounts {
         user_id: u64,
         session_id: &SessionId,
         deadline: Instant,
-    ) -> Result<Option<SessionRecord>, StoreError> {
-        in_time(deadline)?;
-        read_session(self.ask_session(user_id, session_id)?).await
+    ) -> Result<Option<Rc<SessionRecord>>, StoreError> {
+        let now = in_time(deadline)?;
+        let session = self.ask_session(user_id, session_id, now)?;
+        self.hear_session(user_id, session_id, session).await
     }
 
     /// Adds a session, and gives its user as it is after that (`None` if there is none). One round
     /// trip when the user is cached.
     ///
-    /// It costs the same however many sessions there are; only at twice the bound per user are
-    /// they looked at, and then the expired and the oldest go, down to the bound.
+    /// It costs the same however many sessions there are; only now and then are they counted, and
+    /// at twice the bound per user the expired and the oldest go, down to the bound.
     pub async fn open_session(
         &self,
         user_id: u64,
@@ -118,38 +134,52 @@ impl Accounts {
         record: &SessionRecord,
         deadline: Instant,
     ) -> Result<Option<UserRow>, StoreError> {
-        in_time(deadline)?;
+        let now = in_time(deadline)?;
         let (key, id) = (key(user_id), &session_id[..]);
-        let ends = Key::number(record.expires_at_ms.max(0).unsigned_abs());
-        // The key lives as long as its last session: NX sets a first time, GT never shortens one.
-        let expire = |how: &'static str| {
-            self.redis
-                .issue(|cmd| cmd.arg("PEXPIREAT").arg(key.as_bytes()).arg(ends.as_bytes()).arg(how))
-        };
         let record_bytes = record.encode();
         let set = self
             .redis
             .issue(|cmd| cmd.arg("HSET").arg(key.as_bytes()).arg(id).arg(&record_bytes[..]))?;
-        let (first, later) = (expire("NX")?, expire("GT")?);
-        let held = self.redis.issue(|cmd| cmd.arg("HLEN").arg(key.as_bytes()))?;
-        // Redis answers in order: this is the user as of after the session.
-        let user = self.ask_cache(user_id);
+        // The key lives as long as its newest session; in a duration, so that a daemon whose clock
+        // is wrong ends nobody's. Nobody waits for it: it fails only with the connection, and then
+        // the next login sets it.
+        let lives = Key::number(record.lives_ms());
+        drop(self.redis.issue(|cmd| cmd.arg("PEXPIRE").arg(key.as_bytes()).arg(lives.as_bytes())));
+        // Session ids are random: this is as good as a die.
+        let counted = session_id[0] % SESSIONS_COUNTED_EVERY == 0;
+        let held = counted
+            .then(|| self.redis.issue(|cmd| cmd.arg("HLEN").arg(key.as_bytes())))
+            .transpose()?;
+        // Redis answers in order: this is the user as of after the session. That goes for a copy
+        // too, if it is still there when the session's reply is: whatever changed before, Redis
+        // said before.
+        let user = match self.ask_user(user_id, now) {
+            Asked::Here(_) => None,
+            asked => Some(asked),
+        };
         set.await?;
-        first.await?;
-        later.await?;
-        let most = self.sessions_per_user_max.max(1) as u64;
-        if count(held.await?)? >= 2 * most {
-            let opened = Key::number(record.created_at_ms.max(0).unsigned_abs());
-            let most = Key::number(most);
-            let args = [id, opened.as_bytes(), most.as_bytes()];
-            let prune = &self.redis.scripts.session_prune;
-            // Nobody waits for it. If it fails, the next login finds as many and tries again.
-            drop(self.redis.issue_script(prune, key.as_bytes(), &args));
+        if let Some(held) = held {
+            self.prune(&key, id, record, count(held.await?)?);
         }
-        match hear(user).await {
+        let user = user.unwrap_or_else(|| self.ask_user(user_id, Instant::now()));
+        match self.hear_user(user_id, user).await {
             Some(known) => Ok(known),
             None => self.fetch_by_id(user_id, deadline).await,
         }
+    }
+
+    /// Ends expired and old sessions if too many are held. Nobody waits for it; if it fails,
+    /// another login finds as many and tries again.
+    fn prune(&self, key: &Key, opened_id: &[u8], opened: &SessionRecord, held: u64) {
+        let most = self.sessions_per_user_max.max(1) as u64;
+        if held < 2 * most {
+            return;
+        }
+        let opened = Key::number(opened.created_at_ms.max(0).unsigned_abs());
+        let most = Key::number(most);
+        let args = [opened_id, opened.as_bytes(), most.as_bytes()];
+        let prune = &self.redis.scripts.session_prune;
+        drop(self.redis.issue_script(prune, key.as_bytes(), &args));
     }
 
     /// All sessions of a user, newest first, expired ones included.
@@ -198,7 +228,9 @@ impl Accounts {
         let reply = self
             .redis
             .call(|cmd| cmd.arg("HDEL").arg(key(user_id).as_bytes()).arg(&session_id[..]));
-        count(reply.await?).map(|n| n > 0)
+        let ended = count(reply.await?)?;
+        self.settle(Instant::now()).await;
+        Ok(ended > 0)
     }
 
     /// Ends all sessions but one; how many ended.
@@ -210,7 +242,9 @@ impl Accounts {
     ) -> Result<u64, StoreError> {
         in_time(deadline)?;
         let script = &self.redis.scripts.session_keep;
-        count(self.redis.script(script, key(user_id).as_bytes(), &[&keep[..]]).await?)
+        let ended = count(self.redis.script(script, key(user_id).as_bytes(), &[&keep[..]]).await?)?;
+        self.settle(Instant::now()).await;
+        Ok(ended)
     }
 
     /// Ends all sessions of a user; how many ended.
@@ -224,25 +258,66 @@ impl Accounts {
         let gone = self.redis.issue(|cmd| cmd.arg("DEL").arg(key(user_id).as_bytes()))?;
         let held = count(held.await?)?;
         gone.await?;
+        self.settle(Instant::now()).await;
         Ok(held)
     }
 
-    fn ask_session(&self, user_id: u64, session_id: &SessionId) -> Result<Answer, StoreError> {
-        self.redis.issue(|cmd| cmd.arg("HGET").arg(key(user_id).as_bytes()).arg(&session_id[..]))
+    /// Asks for a session now. There is always somebody to ask: sessions live in Redis.
+    fn ask_session(
+        &self,
+        user_id: u64,
+        session_id: &SessionId,
+        now: Instant,
+    ) -> Result<Asked<SessionRecord>, StoreError> {
+        let key = key(user_id);
+        let look = match self.cache_enabled {
+            true => self.look(&key, session_id, now),
+            false => Look::Nothing,
+        };
+        let redis = &self.redis;
+        let (answer, ticket) = match look {
+            Look::Copy(Copy::Session(record)) => return Ok(Asked::Here(record)),
+            Look::Wanted(ticket) => {
+                (redis.issue_tracked(|cmd| hget(cmd, &key, session_id))?, Some(ticket))
+            }
+            Look::Copy(Copy::User(_)) | Look::Nothing => {
+                (redis.issue(|cmd| hget(cmd, &key, session_id))?, None)
+            }
+        };
+        Ok(Asked::There(answer, ticket))
     }
+
+    async fn hear_session(
+        &self,
+        user_id: u64,
+        session_id: &SessionId,
+        asked: Asked<SessionRecord>,
+    ) -> Result<Option<Rc<SessionRecord>>, StoreError> {
+        let (answer, ticket) = match asked {
+            Asked::Here(record) => return Ok(Some(record)),
+            Asked::There(answer, ticket) => (answer, ticket),
+            Asked::Nowhere => return Ok(None),
+        };
+        let record = match answer.await? {
+            Reply::Bulk(record) => Rc::new(SessionRecord::decode(&record)?),
+            Reply::Nil => return Ok(None),
+            _ => return Err(StoreError::corrupt(Server::Redis, "a session is not text")),
+        };
+        if let Some(ticket) = ticket {
+            let copy = Copy::Session(Rc::clone(&record));
+            self.near.borrow_mut().keep(&key(user_id), session_id, ticket, copy);
+        }
+        Ok(Some(record))
+    }
+}
+
+fn hget<'a>(cmd: &'a mut Cmd, key: &Key, session_id: &SessionId) -> &'a mut Cmd {
+    cmd.arg("HGET").arg(key.as_bytes()).arg(&session_id[..])
 }
 
 /// The braces keep all keys of a user on one node of a cluster.
 fn key(user_id: u64) -> Key {
     Key::of(&[b"souk:{u:", Key::number(user_id).as_bytes(), b"}:sessions"])
-}
-
-async fn read_session(answer: Answer) -> Result<Option<SessionRecord>, StoreError> {
-    match answer.await? {
-        Reply::Bulk(record) => SessionRecord::decode(&record).map(Some),
-        Reply::Nil => Ok(None),
-        _ => Err(StoreError::corrupt(Server::Redis, "a session is not text")),
-    }
 }
 
 fn count(reply: Reply) -> Result<u64, StoreError> {

@@ -14,7 +14,16 @@ use std::time::{Instant, SystemTime};
 /// Rating of a new user.
 const FIRST_RATING: i32 = 1000;
 
-/// The cache's part of a write, before it and after it.
+/// When the cache's old value was fenced off.
+#[derive(Clone, Copy)]
+struct Fence {
+    /// Asked for; the write must begin soon after.
+    asked: Instant,
+    /// Redis had set it by then.
+    stands: Instant,
+}
+
+/// What the cache learns after a write.
 enum After<'a> {
     Row(&'a UserRow),
     Deleted { id: u64, version: u64 },
@@ -25,7 +34,8 @@ impl Accounts {
     pub async fn create(&self, user: NewUser, deadline: Instant) -> Result<UserRow, WriteError> {
         in_time(deadline)?;
         let name = checked_name(&user.username)?;
-        let fenced_at = self.fence(None, Some(name)).await?;
+        let fence = self.fence(None, Some(name)).await?;
+        let fenced_at = fence.map(|fence| fence.asked);
         let now = now_ms();
         let write = Write {
             sql: INSERT,
@@ -52,6 +62,7 @@ impl Accounts {
             credential_tag: credential_tag(&user.password_hash),
             password_hash: Some(user.password_hash),
         };
+        // Nobody had a copy of a row that is new: its fence need not settle.
         self.publish(After::Row(&row), Some(name), deadline).await?;
         Ok(row)
     }
@@ -85,14 +96,17 @@ impl Accounts {
             in_time(deadline)?;
             let old = self.readers.by_id(id, deadline).await?.row.ok_or(WriteError::Missing)?;
             let version = old.version + 1;
-            let fenced_at = self.fence(Some((id, version)), None).await?;
+            let fence = self.fence(Some((id, version)), None).await?;
+            let fenced_at = fence.map(|fence| fence.asked);
             let params = vec![Value::UInt(id), Value::UInt(old.version)];
             let write = Write { sql: DELETE, params, fenced_at };
             if self.writer.submit(write, deadline).await?.affected > 0 {
                 if let Some(name) = Name::new(&old.username) {
                     self.hints.borrow_mut().pop(&name);
                 }
-                return Ok(self.publish(After::Deleted { id, version }, None, deadline).await?);
+                self.publish(After::Deleted { id, version }, None, deadline).await?;
+                self.settle_fence(fence).await;
+                return Ok(());
             }
         }
         Err(WriteError::Conflict)
@@ -122,7 +136,8 @@ impl Accounts {
         row.credential_tag = credential_tag(&hash);
         row.version = old.version + 1;
         row.updated_at_ms = now_ms();
-        let fenced_at = self.fence(Some((row.id, row.version)), new_name).await?;
+        let fence = self.fence(Some((row.id, row.version)), new_name).await?;
+        let fenced_at = fence.map(|fence| fence.asked);
         let write = Write {
             sql: UPDATE,
             params: vec![
@@ -141,20 +156,21 @@ impl Accounts {
             return Ok(None);
         }
         self.publish(After::Row(&row), new_name, deadline).await?;
+        self.settle_fence(fence).await;
         Ok(Some(row))
     }
 
     /// Keeps old rows, and "nobody has this name", out of the cache until the write is done or
-    /// has failed. Says when; the write must begin soon after.
+    /// has failed.
     async fn fence(
         &self,
         row: Option<(u64, u64)>,
         name: Option<Name>,
-    ) -> Result<Option<Instant>, StoreError> {
+    ) -> Result<Option<Fence>, StoreError> {
         if !self.cache_enabled {
             return Ok(None);
         }
-        let at = Instant::now();
+        let asked = Instant::now();
         let name_fenced = name.map(|name| self.say(name, &[TAKEN_SOON], &millis(FENCE_TTL)));
         if let Some((id, version)) = row {
             self.cache.fence(&self.cache.key_of(USERS, id), version).await?;
@@ -162,7 +178,14 @@ impl Accounts {
         if let Some(fenced) = name_fenced {
             fenced?.await?;
         }
-        Ok(Some(at))
+        Ok(Some(Fence { asked, stands: Instant::now() }))
+    }
+
+    /// Waits until no process serves a copy of what was fenced off.
+    async fn settle_fence(&self, fence: Option<Fence>) {
+        if let Some(fence) = fence {
+            self.settle(fence.stands).await;
+        }
     }
 
     /// Tells the cache about a committed write. While Redis is away this waits for it: until it

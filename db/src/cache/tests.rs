@@ -26,7 +26,7 @@ fn with_cache(body: impl AsyncFnOnce(&Cache)) {
     let home = PrivateDir::new().expect("a directory");
     let server = souk_stack::Redis::start(home.path().join("r")).expect("a private Redis");
     tokio_uring::start(async {
-        let redis = Rc::new(Redis::new(&server.url()).expect("an address"));
+        let redis = Rc::new(Redis::new(&server.url(), Box::new(|_| {})).expect("an address"));
         redis.ready().await.expect("connects");
         let ttl = Duration::from_secs(300);
         body(&Cache::new(redis.clone(), ttl, Duration::from_secs(5))).await;

@@ -1,14 +1,17 @@
 //! One connection to Redis, shared by all tasks of a shard.
 //!
-//! Commands issued in one turn of the loop leave in one write; replies are matched in order. What
-//! is in flight is bounded in number and in bytes. A connection that is lost or silent fails what
+//! Commands issued in one turn of the loop leave in one write; replies are matched in order. Between
+//! them the server says which keys changed that were read as tracked; it says so before any reply
+//! that it gives after the change. What is in flight is bounded in number and in bytes. A connection that is lost or silent fails what
 //! was in flight at once and is replaced with jittered backoff; meanwhile every command fails at
 //! once, so a reader turns to the database without waiting.
 
+use super::greeting::{greet, load_scripts};
 use super::resp::{Reader, Reply};
 use super::script::{Lua, Scripts};
 use super::socket::{Address, Socket};
 use crate::backoff::Backoff;
+use crate::cache::Lease;
 use crate::error::{Server, StoreError};
 use crate::limits::{
     REDIS_CONNECT_MAX, REDIS_IN_FLIGHT_MAX, REDIS_OUT_MAX, REDIS_READ_CHUNK, REDIS_SILENCE_MAX,
@@ -27,6 +30,9 @@ use tokio::task::JoinHandle;
 /// A reply on its way.
 pub type Answer = Wait<Result<Reply, StoreError>>;
 
+/// Hears of keys that changed: one key, or `None` for all of them, also when the connection is lost.
+pub type Changed = Box<dyn Fn(Option<&[u8]>)>;
+
 /// Eight hex digits that name one life of the server: another after each restart.
 pub type RunId = [u8; 8];
 
@@ -40,8 +46,9 @@ pub struct Redis {
     keeper: RefCell<Option<JoinHandle<()>>>,
 }
 
-struct Shared {
-    address: Address,
+pub(super) struct Shared {
+    pub(super) address: Address,
+    changed: Changed,
     slots: Slots<Result<Reply, StoreError>>,
     state: RefCell<State>,
     /// Wakes the writer.
@@ -62,6 +69,11 @@ struct State {
     in_flight: VecDeque<usize>,
     /// Replies read on this connection so far.
     answered: u64,
+    /// Writes whose replies are not all here: how many commands were sent with it or before it,
+    /// and when it began.
+    sent: VecDeque<(u64, Instant)>,
+    /// All that the server had changed by then is known here.
+    heard: Option<Instant>,
     /// So many replies will have been read when the last reload of the scripts is answered.
     reloaded_at: u64,
     /// The last attempt to connect failed.
@@ -73,9 +85,10 @@ struct State {
 
 impl Redis {
     /// Begins to connect, and goes on for as long as this value lives.
-    pub fn new(url: &str) -> Result<Redis, StoreError> {
+    pub fn new(url: &str, changed: Changed) -> Result<Redis, StoreError> {
         let shared = Rc::new(Shared {
             address: Address::parse(url)?,
+            changed,
             slots: Slots::new(),
             state: RefCell::new(State {
                 online: false,
@@ -84,6 +97,8 @@ impl Redis {
                 out: Vec::new(),
                 in_flight: VecDeque::new(),
                 answered: 0,
+                sent: VecDeque::new(),
+                heard: None,
                 reloaded_at: 0,
                 failed: false,
                 why: Arc::from("not connected yet"),
@@ -120,13 +135,25 @@ impl Redis {
     /// `Err`. The connection's run id is the one that [`Redis::run`] says at this moment.
     pub fn issue(&self, build: impl FnOnce(&mut Cmd) -> &mut Cmd) -> Result<Answer, StoreError> {
         let state = &mut *self.shared.state.borrow_mut();
-        if !state.online {
-            return Err(StoreError::redis(state.why.clone()));
-        }
-        if state.in_flight.len() >= REDIS_IN_FLIGHT_MAX || state.out.len() >= REDIS_OUT_MAX {
-            return Err(StoreError::Busy(Server::Redis));
-        }
+        state.has_room()?;
         Ok(self.shared.push(state, build))
+    }
+
+    /// The same for a read of keys whose next change the server shall tell us.
+    pub fn issue_tracked(
+        &self,
+        build: impl FnOnce(&mut Cmd) -> &mut Cmd,
+    ) -> Result<Answer, StoreError> {
+        let state = &mut *self.shared.state.borrow_mut();
+        state.has_room()?;
+        drop(self.shared.push(state, |cmd| cmd.arg("CLIENT").arg("CACHING").arg("YES")));
+        Ok(self.shared.push(state, build))
+    }
+
+    /// What the latest reply says about copies of what was read as tracked.
+    pub fn lease(&self, now: Instant) -> Lease {
+        let state = self.shared.state.borrow();
+        Lease::at(now, state.heard, !state.in_flight.is_empty())
     }
 
     /// Issues a command and waits for its reply.
@@ -189,6 +216,35 @@ impl Drop for Redis {
     }
 }
 
+impl State {
+    fn has_room(&self) -> Result<(), StoreError> {
+        if !self.online {
+            return Err(StoreError::redis(self.why.clone()));
+        }
+        if self.in_flight.len() >= REDIS_IN_FLIGHT_MAX || self.out.len() >= REDIS_OUT_MAX {
+            return Err(StoreError::Busy(Server::Redis));
+        }
+        Ok(())
+    }
+
+    /// Notes that all queued commands are being sent.
+    fn note_sent(&mut self) {
+        self.sent.push_back((self.answered + self.in_flight.len() as u64, Instant::now()));
+    }
+
+    /// Notes a reply: the server gave it after its command was sent.
+    fn note_answered(&mut self) {
+        self.answered += 1;
+        while let Some((last, at)) = self.sent.front() {
+            if *last >= self.answered {
+                self.heard = Some(*at);
+                break;
+            }
+            self.sent.pop_front();
+        }
+    }
+}
+
 impl Shared {
     fn push(&self, state: &mut State, build: impl FnOnce(&mut Cmd) -> &mut Cmd) -> Answer {
         state.scratch.clear();
@@ -203,7 +259,7 @@ impl Shared {
     }
 
     /// Queues a command of the greeting, before the connection is open to others.
-    fn greet(&self, build: impl FnOnce(&mut Cmd) -> &mut Cmd) -> Answer {
+    pub(super) fn greet(&self, build: impl FnOnce(&mut Cmd) -> &mut Cmd) -> Answer {
         self.push(&mut self.state.borrow_mut(), build)
     }
 
@@ -211,7 +267,7 @@ impl Shared {
     fn deliver(&self, reply: Reply) -> bool {
         let number = {
             let mut state = self.state.borrow_mut();
-            state.answered += 1;
+            state.note_answered();
             state.in_flight.pop_front()
         };
         let Some(number) = number else { return false };
@@ -225,15 +281,33 @@ impl Shared {
         true
     }
 
+    /// Takes what the server says unasked: keys that changed, or `Nil` for all of them.
+    fn told(&self, items: &[Reply]) {
+        match items {
+            [Reply::Bulk(kind), Reply::Array(keys)] if kind == "invalidate" => {
+                for key in keys {
+                    if let Reply::Bulk(key) = key {
+                        (self.changed)(Some(key));
+                    }
+                }
+            }
+            [Reply::Bulk(kind), Reply::Nil] if kind == "invalidate" => (self.changed)(None),
+            _ => {}
+        }
+    }
+
     /// Fails all that waits and forgets what was not sent.
     fn fail_all(&self, why: &str) {
         let (lost, why) = {
             let mut state = self.state.borrow_mut();
             state.online = false;
             state.out.clear();
+            state.sent.clear();
+            state.heard = None;
             state.why = Arc::from(why);
             (std::mem::take(&mut state.in_flight), state.why.clone())
         };
+        (self.changed)(None);
         for number in lost {
             self.slots.fill(number, Err(StoreError::redis(why.clone())));
         }
@@ -357,41 +431,6 @@ async fn serve(
     why
 }
 
-/// Logs in, loads the scripts, and learns the run id.
-async fn greet(shared: &Rc<Shared>, scripts: &Scripts) -> Result<RunId, StoreError> {
-    let address = &shared.address;
-    let mut waits = Vec::new();
-    if let Some(password) = &address.password {
-        waits.push(shared.greet(|cmd| {
-            let cmd = address.username.iter().fold(cmd.arg("AUTH"), |cmd, name| cmd.arg(name));
-            cmd.arg(password)
-        }));
-    }
-    if address.database != 0 {
-        waits.push(shared.greet(|cmd| cmd.arg("SELECT").arg(address.database)));
-    }
-    waits.extend(load_scripts(shared, scripts));
-    let info = shared.greet(|cmd| cmd.arg("INFO").arg("server"));
-    for wait in waits {
-        wait.await?;
-    }
-    let Reply::Bulk(info) = info.await? else {
-        return Err(StoreError::corrupt(Server::Redis, "INFO gave no text"));
-    };
-    let mut run = RunId::default();
-    let found = memchr::memmem::find(&info, b"run_id:").map(|at| &info[at + 7..]);
-    match found.and_then(|id| id.get(..run.len())) {
-        Some(id) if id.iter().all(u8::is_ascii_alphanumeric) => run.copy_from_slice(id),
-        _ => return Err(StoreError::corrupt(Server::Redis, "INFO gave no run_id")),
-    }
-    Ok(run)
-}
-
-fn load_scripts(shared: &Shared, scripts: &Scripts) -> Vec<Answer> {
-    let load = |lua: &&Lua| shared.greet(|cmd| cmd.arg("SCRIPT").arg("LOAD").arg(lua.code));
-    scripts.all().iter().map(load).collect()
-}
-
 /// Ends when a command has waited for its reply for too long.
 async fn watch(shared: &Shared) -> &'static str {
     let mut answered = 0;
@@ -418,9 +457,13 @@ async fn write_commands(shared: Rc<Shared>, socket: Rc<Socket>, done: Rc<Notify>
             }
         }
         after_ready_tasks().await;
-        std::mem::swap(&mut spare, &mut shared.state.borrow_mut().out);
-        if spare.is_empty() {
-            continue;
+        {
+            let mut state = shared.state.borrow_mut();
+            std::mem::swap(&mut spare, &mut state.out);
+            if spare.is_empty() {
+                continue;
+            }
+            state.note_sent();
         }
         let (result, sent) = socket.write_all(spare).await;
         spare = sent;
@@ -448,6 +491,7 @@ async fn read_replies(shared: Rc<Shared>, scripts: Rc<Scripts>, socket: Rc<Socke
         loop {
             match replies.next() {
                 Ok(None) => break,
+                Ok(Some(Reply::Push(items))) => shared.told(&items),
                 Ok(Some(reply)) => {
                     if matches!(&reply, Reply::Error(text) if text.starts_with(b"NOSCRIPT")) {
                         shared.reload(&scripts);

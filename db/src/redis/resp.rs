@@ -1,4 +1,4 @@
-//! Replies of Redis (RESP2), read from bytes as they arrive. Sans-IO.
+//! Replies of Redis (RESP3, and RESP2 which it contains), read from bytes as they arrive. Sans-IO.
 //!
 //! Guarantees: the same replies come out however the bytes are split; bulk strings share the read
 //! buffer's memory; nothing larger than the bounds in `limits` is ever gathered.
@@ -10,7 +10,7 @@ use thiserror::Error;
 /// One reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
-    /// `$-1` or `*-1`.
+    /// `_`, `$-1` or `*-1`.
     Nil,
     /// `:n`
     Int(i64),
@@ -18,16 +18,18 @@ pub enum Reply {
     Status(Bytes),
     /// `-text`: the server refused the command.
     Error(Bytes),
-    /// `$n`
+    /// `$n`; `=n` without the word for its format.
     Bulk(Bytes),
-    /// `*n`
+    /// `*n` or `~n`; `%n` as its keys and values in turn.
     Array(Vec<Reply>),
+    /// `>n`: said unasked.
+    Push(Vec<Reply>),
 }
 
-/// The bytes are not RESP2, or pass a bound. The connection cannot be used any further.
+/// The bytes are not RESP, or pass a bound. The connection cannot be used any further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Malformed {
-    /// A reply begins with a byte that RESP2 does not know.
+    /// A reply begins with a byte that we do not know.
     #[error("unknown type byte {0:#04x}")]
     Type(u8),
     /// A number is not one.
@@ -40,6 +42,9 @@ pub enum Malformed {
     #[error("reply exceeds the bound on its {0}")]
     TooLarge(&'static str),
 }
+
+/// Bytes before the text of a verbatim string: three for its format, and a colon.
+const FORMAT: usize = 4;
 
 /// Gathers bytes and yields replies.
 #[derive(Debug, Default)]
@@ -84,7 +89,7 @@ enum Measured {
 /// Checks the reply that begins at `start` and finds its end, without building anything.
 fn measure(held: &[u8], start: usize, depth: usize) -> Result<Measured, Malformed> {
     let Some(&kind) = held.get(start) else { return Ok(Measured::Needs(start + 1)) };
-    if !matches!(kind, b'+' | b'-' | b':' | b'$' | b'*') {
+    if !matches!(kind, b'+' | b'-' | b':' | b'$' | b'=' | b'_' | b'*' | b'~' | b'%' | b'>') {
         return Err(Malformed::Type(kind));
     }
     let rest = &held[start + 1..];
@@ -98,11 +103,14 @@ fn measure(held: &[u8], start: usize, depth: usize) -> Result<Measured, Malforme
     let after = start + 1 + line_len + 1;
     let end = match kind {
         b'+' | b'-' => after,
+        b'_' if line.is_empty() => after,
+        b'_' => return Err(Malformed::Line),
         b':' => {
             number(line)?;
             after
         }
-        b'$' => match bounded(line, RESP_BULK_MAX, "bulk string")? {
+        b'$' | b'=' => match bounded(line, RESP_BULK_MAX, "bulk string")? {
+            Some(len) if kind == b'=' && len < FORMAT => return Err(Malformed::Number),
             None => after,
             Some(len) => {
                 let end = after + len + 2;
@@ -123,7 +131,7 @@ fn measure(held: &[u8], start: usize, depth: usize) -> Result<Measured, Malforme
                 return Err(Malformed::TooLarge("depth"));
             }
             let mut at = after;
-            for _ in 0..count {
+            for _ in 0..elements(kind, count) {
                 match measure(held, at, depth + 1)? {
                     Measured::Ends(end) => at = end,
                     needs @ Measured::Needs(_) => {
@@ -151,19 +159,29 @@ fn build(frame: &Bytes, at: &mut usize) -> Reply {
         b'+' => Reply::Status(frame.slice(start..start + line_len)),
         b'-' => Reply::Error(frame.slice(start..start + line_len)),
         b':' => Reply::Int(number(line).expect("measured")),
-        b'$' => match usize::try_from(number(line).expect("measured")) {
+        b'_' => Reply::Nil,
+        b'$' | b'=' => match usize::try_from(number(line).expect("measured")) {
             Err(_) => Reply::Nil,
             Ok(len) => {
-                let bulk = frame.slice(*at..*at + len);
+                let skip = if kind == b'=' { FORMAT } else { 0 };
+                let bulk = frame.slice(*at + skip..*at + len);
                 *at += len + 2;
                 Reply::Bulk(bulk)
             }
         },
         _ => match usize::try_from(number(line).expect("measured")) {
             Err(_) => Reply::Nil,
-            Ok(count) => Reply::Array((0..count).map(|_| build(frame, at)).collect()),
+            Ok(count) => {
+                let items = (0..elements(kind, count)).map(|_| build(frame, at)).collect();
+                if kind == b'>' { Reply::Push(items) } else { Reply::Array(items) }
+            }
         },
     }
+}
+
+/// The replies in an aggregate of this kind: a map's count is of pairs.
+fn elements(kind: u8, count: usize) -> usize {
+    if kind == b'%' { 2 * count } else { count }
 }
 
 fn number(line: &[u8]) -> Result<i64, Malformed> {
@@ -200,8 +218,9 @@ mod tests {
                 out.extend_from_slice(bytes);
                 out.extend_from_slice(b"\r\n");
             }
-            Reply::Array(items) => {
-                out.extend_from_slice(format!("*{}\r\n", items.len()).as_bytes());
+            Reply::Array(items) | Reply::Push(items) => {
+                let kind = if matches!(reply, Reply::Push(_)) { '>' } else { '*' };
+                out.extend_from_slice(format!("{kind}{}\r\n", items.len()).as_bytes());
                 items.iter().for_each(|item| encode(item, out));
             }
         }
@@ -222,7 +241,10 @@ mod tests {
             prop::collection::vec(any::<u8>(), 0..300).prop_map(|b| Reply::Bulk(b.into())),
         ];
         leaf.prop_recursive(3, 24, 5, |inner| {
-            prop::collection::vec(inner, 0..5).prop_map(Reply::Array)
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Reply::Array),
+                prop::collection::vec(inner, 0..5).prop_map(Reply::Push),
+            ]
         })
     }
 
@@ -290,11 +312,29 @@ mod tests {
             (b":1x\r\n", Malformed::Number),
             (b"$1\r\nabc", Malformed::Line),
             (b"+ok\n", Malformed::Line),
-            (b"%1\r\n", Malformed::Type(b'%')),
+            (b"(1\r\n", Malformed::Type(b'(')),
+            (b"_x\r\n", Malformed::Line),
+            (b"=3\r\ntxt\r\n", Malformed::Number),
         ] {
             let mut reader = Reader::default();
             reader.feed(bytes);
             assert_eq!(reader.next(), Err(why), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn what_only_resp3_has_is_read_as_its_nearest_kin() {
+        let bulk = |text: &'static str| Reply::Bulk(text.into());
+        for (bytes, expected) in [
+            (&b"_\r\n"[..], Reply::Nil),
+            (b"=8\r\ntxt:some\r\n", bulk("some")),
+            (b"%1\r\n+a\r\n:1\r\n", Reply::Array(vec![Reply::Status("a".into()), Reply::Int(1)])),
+            (b"~1\r\n$1\r\na\r\n", Reply::Array(vec![bulk("a")])),
+            (b">2\r\n$1\r\na\r\n_\r\n", Reply::Push(vec![bulk("a"), Reply::Nil])),
+        ] {
+            let mut reader = Reader::default();
+            reader.feed(bytes);
+            assert_eq!(reader.next(), Ok(Some(expected)), "{bytes:?}");
         }
     }
 }

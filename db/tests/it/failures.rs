@@ -49,7 +49,7 @@ fn without_redis_users_are_read_and_nothing_is_written() {
         stack.redis().restart().unwrap();
         while !stores.health().await.redis {}
         let session = stores.accounts.session(ann.id, &[1; 16], soon()).await.unwrap();
-        assert_eq!(session, Some(record()), "sessions survive a restart");
+        assert_eq!(session, Some(record().into()), "sessions survive a restart");
         stores.accounts.change(ann.id, None, nickname("x"), soon()).await.unwrap();
     });
 }

@@ -6,6 +6,8 @@ mod cache;
 mod failures;
 mod harness;
 mod migrations;
+mod near;
+mod relay;
 mod sessions;
 mod users;
 mod wire;

@@ -13,8 +13,11 @@ fn record(created_at_ms: i64) -> SessionRecord {
     }
 }
 
+/// An id at which the sessions are counted: its first byte says so.
 fn id(n: u8) -> SessionId {
-    [n; 16]
+    let mut id = [n; 16];
+    id[0] = 0;
+    id
 }
 
 #[test]
@@ -25,10 +28,13 @@ fn a_session_lives_until_it_is_closed() {
         let accounts = &stores.accounts;
         assert_eq!(accounts.session(ann.id, &id(1), soon()).await.unwrap(), None);
         accounts.open_session(ann.id, &id(1), &record(1000), soon()).await.unwrap();
-        assert_eq!(accounts.session(ann.id, &id(1), soon()).await.unwrap(), Some(record(1000)));
+        assert_eq!(
+            accounts.session(ann.id, &id(1), soon()).await.unwrap(),
+            Some(record(1000).into())
+        );
         let (session, user) =
             accounts.session_and_user(ann.id, &id(1), soon()).await.unwrap().unwrap();
-        assert_eq!((session, user.unwrap().username), (record(1000), "ann".to_owned()));
+        assert_eq!((session, user.unwrap().username), (record(1000).into(), "ann".to_owned()));
         assert_eq!(accounts.session_and_user(ann.id, &id(2), soon()).await.unwrap(), None);
         assert!(accounts.close_session(ann.id, &id(1), soon()).await.unwrap());
         assert!(!accounts.close_session(ann.id, &id(1), soon()).await.unwrap());
@@ -44,7 +50,7 @@ fn a_session_of_a_deleted_user_finds_no_user() {
         stores.accounts.open_session(ann.id, &id(1), &record(1000), soon()).await.unwrap();
         stores.accounts.delete(ann.id, soon()).await.unwrap();
         let found = stores.accounts.session_and_user(ann.id, &id(1), soon()).await.unwrap();
-        assert_eq!(found, Some((record(1000), None)));
+        assert_eq!(found, Some((record(1000).into(), None)));
     });
 }
 
@@ -67,6 +73,21 @@ fn the_newest_sessions_up_to_the_bound_stay_and_at_twice_as_many_the_oldest_half
 }
 
 #[test]
+fn sessions_are_counted_at_some_logins_only_and_then_the_bound_holds() {
+    let stack = stack();
+    with_stores(&settings(&stack), async |stores| {
+        let accounts = &stores.accounts;
+        for n in 0..12 {
+            let uncounted = [2 * n + 1; 16];
+            accounts.open_session(7, &uncounted, &record(i64::from(n)), soon()).await.unwrap();
+        }
+        assert_eq!(accounts.sessions(7, soon()).await.unwrap().len(), 12);
+        accounts.open_session(7, &id(100), &record(100), soon()).await.unwrap();
+        assert_eq!(accounts.sessions(7, soon()).await.unwrap().len(), 5);
+    });
+}
+
+#[test]
 fn expired_sessions_go_before_the_oldest() {
     let stack = stack();
     with_stores(&settings(&stack), async |stores| {
@@ -75,10 +96,10 @@ fn expired_sessions_go_before_the_oldest() {
             accounts.open_session(7, &id(n), &record(1000 + i64::from(n)), soon()).await.unwrap();
         }
         for n in 4..9 {
-            let expired = SessionRecord { expires_at_ms: 1500, ..record(1400) };
+            let expired = SessionRecord { expires_at_ms: 10_000_000, ..record(1400) };
             accounts.open_session(7, &id(n), &expired, soon()).await.unwrap();
         }
-        accounts.open_session(7, &id(9), &record(2000), soon()).await.unwrap();
+        accounts.open_session(7, &id(9), &record(20_000_000), soon()).await.unwrap();
         let held = accounts.sessions(7, soon()).await.unwrap();
         let ids: Vec<SessionId> = held.iter().map(|(id, _)| *id).collect();
         assert_eq!(ids, [9, 3, 2, 1, 0].map(id));
@@ -142,7 +163,7 @@ fn touching_a_closed_session_does_not_bring_it_back() {
         accounts.open_session(7, &id(1), &record(1000), soon()).await.unwrap();
         let seen = SessionRecord { last_seen_ms: 5000, ..record(1000) };
         assert!(accounts.touch_session(7, &id(1), &seen, soon()).await.unwrap());
-        assert_eq!(accounts.session(7, &id(1), soon()).await.unwrap(), Some(seen.clone()));
+        assert_eq!(accounts.session(7, &id(1), soon()).await.unwrap(), Some(seen.clone().into()));
         accounts.close_session(7, &id(1), soon()).await.unwrap();
         assert!(!accounts.touch_session(7, &id(1), &seen, soon()).await.unwrap());
         assert_eq!(accounts.session(7, &id(1), soon()).await.unwrap(), None);
@@ -153,10 +174,23 @@ fn touching_a_closed_session_does_not_bring_it_back() {
 fn redis_forgets_a_users_sessions_when_the_last_of_them_ends() {
     let stack = stack();
     with_stores(&settings(&stack), async |stores| {
-        let late = SessionRecord { expires_at_ms: 4_000_000_000_123, ..record(1000) };
-        stores.accounts.open_session(7, &id(1), &late, soon()).await.unwrap();
-        stores.accounts.open_session(7, &id(2), &record(1001), soon()).await.unwrap();
+        stores.accounts.open_session(7, &id(1), &record(1000), soon()).await.unwrap();
+        let late = SessionRecord { expires_at_ms: 4_000_000_000_123, ..record(1001) };
+        stores.accounts.open_session(7, &id(2), &late, soon()).await.unwrap();
     });
-    let ends = redis(&stack, &["PEXPIRETIME", "souk:{u:7}:sessions"]);
-    assert_eq!(ends.trim(), ":4000000000123");
+    let left = redis(&stack, &["PTTL", "souk:{u:7}:sessions"]);
+    let left: i64 = left.trim().trim_start_matches(':').parse().unwrap();
+    let lives = 4_000_000_000_123 - 1001;
+    assert!((lives - 60_000..=lives).contains(&left), "{left} ms");
+}
+
+#[test]
+fn a_login_whose_clock_is_wrong_ends_no_other_session() {
+    let stack = stack();
+    with_stores(&settings(&stack), async |stores| {
+        stores.accounts.open_session(7, &id(1), &record(1000), soon()).await.unwrap();
+        let past = SessionRecord { expires_at_ms: 3_600_000, ..record(1000) };
+        stores.accounts.open_session(7, &id(2), &past, soon()).await.unwrap();
+        assert_eq!(stores.accounts.sessions(7, soon()).await.unwrap().len(), 2);
+    });
 }

@@ -9,6 +9,7 @@ use souk_db::{SessionId, SessionRecord, UserRow};
 use souk_proto::common::Caller;
 use souk_proto::{Code, Failure};
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::time::Instant;
 
 /// Somebody with a valid session.
@@ -114,7 +115,7 @@ fn enter(
     cx: &Context,
     class: Class,
     token: &SessionToken,
-    record: SessionRecord,
+    record: Rc<SessionRecord>,
 ) -> Result<Visitor, Failure> {
     let now_ms = cx.unix_ms();
     if record.expires_at_ms <= now_ms {
@@ -124,7 +125,7 @@ fn enter(
     if u128::try_from(now_ms - record.last_seen_ms)
         .is_ok_and(|ms| ms >= LAST_SEEN_EVERY.as_millis())
     {
-        touch(cx, token, SessionRecord { last_seen_ms: now_ms, ..record });
+        touch(cx, token, SessionRecord { last_seen_ms: now_ms, ..(*record).clone() });
     }
     Ok(Visitor { user_id: token.user_id, session_id: token.session_id })
 }

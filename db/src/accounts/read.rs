@@ -35,7 +35,8 @@ impl Accounts {
         if let Some(known) = self.hear_user(id, self.ask_user(id, now)).await {
             return Ok(known);
         }
-        self.fetch_by_id(id, deadline).await
+        // Boxed, here and below: a read that is cached need not carry the room for one that is not.
+        Box::pin(self.fetch_by_id(id, deadline)).await
     }
 
     /// The user with this name, in any case of letters. Never older than what was acknowledged
@@ -70,7 +71,7 @@ impl Accounts {
             }
             return Ok(Some(row));
         }
-        self.fetch_by_name(name, &seen, deadline).await
+        Box::pin(self.fetch_by_name(name, &seen, deadline)).await
     }
 
     /// The user with this id and its password hash, straight from the database.

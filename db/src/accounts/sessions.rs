@@ -22,6 +22,8 @@ use prost::Message;
 use std::rc::Rc;
 use std::time::Instant;
 
+const DAY_MS: u64 = 24 * 3600 * 1000;
+
 /// Names a session within its user. Random, made by the caller.
 pub type SessionId = [u8; 16];
 
@@ -40,7 +42,7 @@ pub struct SessionRecord {
     pub address: String,
 }
 
-/// What follows the two times that the scripts read.
+/// What follows the two times.
 #[derive(Clone, PartialEq, Message)]
 struct Stored {
     #[prost(int64, tag = "1")]
@@ -52,10 +54,10 @@ struct Stored {
 }
 
 impl SessionRecord {
-    /// From its beginning to its end, in milliseconds; at least a second.
-    fn lives_ms(&self) -> u64 {
-        let lives = self.expires_at_ms.saturating_sub(self.created_at_ms);
-        lives.max(1000).unsigned_abs()
+    /// When its key may go: at the end of the day on which it expires.
+    fn key_ends_ms(&self) -> u64 {
+        let expires = self.expires_at_ms.max(0).unsigned_abs();
+        expires.saturating_add(DAY_MS) / DAY_MS * DAY_MS
     }
 
     /// Created and expires, eight bytes each and big-endian, then the rest.
@@ -105,7 +107,7 @@ impl Accounts {
         };
         let user = match self.hear_user(user_id, user).await {
             Some(known) => known,
-            None => self.fetch_by_id(user_id, deadline).await?,
+            None => Box::pin(self.fetch_by_id(user_id, deadline)).await?,
         };
         Ok(Some((session, user)))
     }
@@ -140,11 +142,17 @@ impl Accounts {
         let set = self
             .redis
             .issue(|cmd| cmd.arg("HSET").arg(key.as_bytes()).arg(id).arg(&record_bytes[..]))?;
-        // The key lives as long as its newest session; in a duration, so that a daemon whose clock
-        // is wrong ends nobody's. Nobody waits for it: it fails only with the connection, and then
-        // the next login sets it.
-        let lives = Key::number(record.lives_ms());
-        drop(self.redis.issue(|cmd| cmd.arg("PEXPIRE").arg(key.as_bytes()).arg(lives.as_bytes())));
+        // The key lives as long as its newest session, and up to a day longer: so most logins
+        // change nothing (NX sets a first time, GT never shortens one), and what changes nothing is
+        // not written to the log, which costs Redis as much as the session. Nobody waits for it: it
+        // fails only with the connection, and then the next login sets it.
+        let ends = Key::number(record.key_ends_ms());
+        for how in ["NX", "GT"] {
+            drop(self.redis.issue(|cmd| {
+                let cmd = cmd.arg("PEXPIREAT").arg(key.as_bytes());
+                cmd.arg(ends.as_bytes()).arg(how)
+            }));
+        }
         // Session ids are random: this is as good as a die.
         let counted = session_id[0] % SESSIONS_COUNTED_EVERY == 0;
         let held = counted
@@ -158,28 +166,41 @@ impl Accounts {
             asked => Some(asked),
         };
         set.await?;
-        if let Some(held) = held {
-            self.prune(&key, id, record, count(held.await?)?);
+        let most = self.sessions_per_user_max.max(1);
+        if let Some(held) = held
+            && count(held.await?)? >= 2 * most as u64
+        {
+            let now_ms = record.created_at_ms;
+            Box::pin(self.prune(user_id, session_id, now_ms, most, deadline)).await?;
         }
         let user = user.unwrap_or_else(|| self.ask_user(user_id, Instant::now()));
         match self.hear_user(user_id, user).await {
             Some(known) => Ok(known),
-            None => self.fetch_by_id(user_id, deadline).await,
+            None => Box::pin(self.fetch_by_id(user_id, deadline)).await,
         }
     }
 
-    /// Ends expired and old sessions if too many are held. Nobody waits for it; if it fails,
+    /// Ends a user's expired sessions, then the oldest down to the bound. The one just opened
+    /// stays, whatever other machines' clocks said. Nobody waits for the end of it; if it fails,
     /// another login finds as many and tries again.
-    fn prune(&self, key: &Key, opened_id: &[u8], opened: &SessionRecord, held: u64) {
-        let most = self.sessions_per_user_max.max(1) as u64;
-        if held < 2 * most {
-            return;
-        }
-        let opened = Key::number(opened.created_at_ms.max(0).unsigned_abs());
-        let most = Key::number(most);
-        let args = [opened_id, opened.as_bytes(), most.as_bytes()];
-        let prune = &self.redis.scripts.session_prune;
-        drop(self.redis.issue_script(prune, key.as_bytes(), &args));
+    async fn prune(
+        &self,
+        user_id: u64,
+        opened: &SessionId,
+        now_ms: i64,
+        most: usize,
+        deadline: Instant,
+    ) -> Result<(), StoreError> {
+        let others =
+            self.sessions(user_id, deadline).await?.into_iter().filter(|(id, _)| id != opened);
+        let (live, expired): (Vec<_>, Vec<_>) =
+            others.partition(|(_, record)| record.expires_at_ms > now_ms);
+        let gone = expired.iter().chain(live.iter().skip(most - 1));
+        drop(self.redis.issue(|cmd| {
+            let cmd = cmd.arg("HDEL").arg(key(user_id).as_bytes());
+            gone.fold(cmd, |cmd, (id, _)| cmd.arg(&id[..]))
+        }));
+        Ok(())
     }
 
     /// All sessions of a user, newest first, expired ones included.

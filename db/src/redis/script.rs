@@ -24,8 +24,6 @@ pub struct Scripts {
     pub put: Lua,
     /// Sets what a name leads to, if nothing else was said about it meanwhile.
     pub hint: Lua,
-    /// Drops a user's expired sessions, then the oldest down to the bound.
-    pub session_prune: Lua,
     /// Replaces a session that still exists.
     pub session_touch: Lua,
     /// Drops all sessions but one.
@@ -37,13 +35,12 @@ impl Scripts {
         Scripts {
             put: Lua::new(include_str!("../../lua/put.lua")),
             hint: Lua::new(include_str!("../../lua/hint.lua")),
-            session_prune: Lua::new(include_str!("../../lua/session_prune.lua")),
             session_touch: Lua::new(include_str!("../../lua/session_touch.lua")),
             session_keep: Lua::new(include_str!("../../lua/session_keep.lua")),
         }
     }
 
-    pub fn all(&self) -> [&Lua; 5] {
-        [&self.put, &self.hint, &self.session_prune, &self.session_touch, &self.session_keep]
+    pub fn all(&self) -> [&Lua; 4] {
+        [&self.put, &self.hint, &self.session_touch, &self.session_keep]
     }
 }

@@ -53,16 +53,20 @@ pub async fn login(
     cx.shared.guesses.check(&attempt, cx.monotonic_ns())?;
     let verified = match row {
         Some(row) if is_remembered(cx, &row, &password) => row,
-        row => verify(cx, row, &password, attempt, deadline).await?,
+        // Boxed: a login that is remembered need not carry the room for one that is not.
+        row => Box::pin(verify(cx, row, &password, attempt, deadline)).await?,
     };
     let changed = match enter(cx, &verified, &caller, device, deadline).await? {
         Ok(answer) => return Ok(answer),
         Err(changed) => changed,
     };
     // It may be the same password under a new hash. A hash that changes twice meanwhile is not.
-    let verified = verify(cx, changed, &password, attempt, deadline).await?;
-    let entered = enter(cx, &verified, &caller, device, deadline).await?;
-    entered.map_err(|_| Failure::new(Code::WrongCredentials))
+    Box::pin(async {
+        let verified = verify(cx, changed, &password, attempt, deadline).await?;
+        let entered = enter(cx, &verified, &caller, device, deadline).await?;
+        entered.map_err(|_| Failure::new(Code::WrongCredentials))
+    })
+    .await
 }
 
 /// Ends the session that the caller came with.

@@ -154,7 +154,7 @@ impl Accounts {
             }));
         }
         // Session ids are random: this is as good as a die.
-        let counted = session_id[0] % SESSIONS_COUNTED_EVERY == 0;
+        let counted = session_id[0].is_multiple_of(SESSIONS_COUNTED_EVERY);
         let held = counted
             .then(|| self.redis.issue(|cmd| cmd.arg("HLEN").arg(key.as_bytes())))
             .transpose()?;

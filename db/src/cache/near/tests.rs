@@ -64,7 +64,7 @@ fn keys_and_fields_are_bounded() {
         near.keep(&key(n), &FIELD, ticket, n);
     }
     assert_eq!(near.held.len(), NEAR_MAX);
-    for n in 0..2 * NEAR_FIELDS_MAX as u8 {
+    for n in 0..100 {
         near.look(&key(1), &[n; 16]);
         near.look(&key(1), &[n; 16]);
     }

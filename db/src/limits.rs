@@ -124,15 +124,15 @@ pub const NAME_HINT_TTL: Duration = Duration::from_secs(3600);
 /// Names whose id is remembered in the process, per shard: about 3 MiB.
 pub const NAME_HINTS_MAX: usize = 32 * 1024;
 
-/// How long copies in the process are served after the moment that the latest reply of Redis speaks
-/// for: many round trips, and short enough that changes can wait for its end.
+/// How long copies in the process are served after the moment that the latest reply of Redis
+/// speaks for: many round trips, and short enough that changes can wait for its end.
 pub const NEAR_LEASE: Duration = Duration::from_millis(20);
 
 /// How long a change waits, from the moment when Redis dropped the old value, before it is
 /// acknowledged: the lease, and a tenth more for clocks that run at different speeds.
 pub const NEAR_SETTLE: Duration = Duration::from_millis(22);
 
-/// One login in so many counts the user's sessions: counting each time costs Redis a third of a login.
+/// One login in so many counts the user's sessions: each time would cost Redis a tenth of a login.
 pub const SESSIONS_COUNTED_EVERY: u8 = 8;
 
 /// Keys of which the process holds copies, per shard: about 2 MiB.
@@ -141,8 +141,8 @@ pub const NEAR_MAX: usize = 4096;
 /// Copies of one key: sessions of one user that are used at the same time.
 pub const NEAR_FIELDS_MAX: usize = 8;
 
-/// Traces of keys that were asked for once, per shard, two bytes each: a key that comes again before
-/// another takes its place is worth a copy.
+/// Traces of keys that were asked for once, per shard, two bytes each: a key that comes again
+/// before another takes its place is worth a copy.
 pub const NEAR_SEEN: usize = 16 * 1024;
 
 /// Seconds to wait for another program that migrates the same database.

@@ -1,10 +1,11 @@
 //! One connection to Redis, shared by all tasks of a shard.
 //!
-//! Commands issued in one turn of the loop leave in one write; replies are matched in order. Between
-//! them the server says which keys changed that were read as tracked; it says so before any reply
-//! that it gives after the change. What is in flight is bounded in number and in bytes. A connection that is lost or silent fails what
-//! was in flight at once and is replaced with jittered backoff; meanwhile every command fails at
-//! once, so a reader turns to the database without waiting.
+//! Commands issued in one turn of the loop leave in one write; replies are matched in order.
+//! Between them the server says which keys changed that were read as tracked; it says so before any
+//! reply that it gives after the change. What is in flight is bounded in number and in bytes. A
+//! connection that is lost or silent fails what was in flight at once and is replaced with jittered
+//! backoff; meanwhile every command fails at once, so a reader turns to the database without
+//! waiting.
 
 use super::greeting::{greet, load_scripts};
 use super::resp::{Reader, Reply};
@@ -30,7 +31,7 @@ use tokio::task::JoinHandle;
 /// A reply on its way.
 pub type Answer = Wait<Result<Reply, StoreError>>;
 
-/// Hears of keys that changed: one key, or `None` for all of them, also when the connection is lost.
+/// Hears of keys that changed: one key, or `None` for all of them; also for a lost connection.
 pub type Changed = Box<dyn Fn(Option<&[u8]>)>;
 
 /// Eight hex digits that name one life of the server: another after each restart.

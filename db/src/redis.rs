@@ -2,6 +2,7 @@
 
 mod greeting;
 mod pipeline;
+mod replies;
 mod resp;
 mod script;
 mod socket;

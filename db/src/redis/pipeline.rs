@@ -8,6 +8,7 @@
 //! waiting.
 
 use super::greeting::{greet, load_scripts};
+use super::replies::Replies;
 use super::resp::{Reader, Reply};
 use super::script::{Lua, Scripts};
 use super::socket::{Address, Socket};
@@ -68,13 +69,8 @@ struct State {
     out: Vec<u8>,
     /// Slots of the commands written or queued, in order.
     in_flight: VecDeque<usize>,
-    /// Replies read on this connection so far.
-    answered: u64,
-    /// Writes whose replies are not all here: how many commands were sent with it or before it,
-    /// and when it began.
-    sent: VecDeque<(u64, Instant)>,
-    /// All that the server had changed by then is known here.
-    heard: Option<Instant>,
+    /// The replies of this connection, and what they prove.
+    replies: Replies,
     /// So many replies will have been read when the last reload of the scripts is answered.
     reloaded_at: u64,
     /// The last attempt to connect failed.
@@ -97,9 +93,7 @@ impl Redis {
                 run: *b"--------",
                 out: Vec::new(),
                 in_flight: VecDeque::new(),
-                answered: 0,
-                sent: VecDeque::new(),
-                heard: None,
+                replies: Replies::default(),
                 reloaded_at: 0,
                 failed: false,
                 why: Arc::from("not connected yet"),
@@ -154,7 +148,7 @@ impl Redis {
     /// What the latest reply says about copies of what was read as tracked.
     pub fn lease(&self, now: Instant) -> Lease {
         let state = self.shared.state.borrow();
-        Lease::at(now, state.heard, !state.in_flight.is_empty())
+        Lease::at(now, state.replies.heard(), !state.in_flight.is_empty())
     }
 
     /// Issues a command and waits for its reply.
@@ -227,23 +221,6 @@ impl State {
         }
         Ok(())
     }
-
-    /// Notes that all queued commands are being sent.
-    fn note_sent(&mut self) {
-        self.sent.push_back((self.answered + self.in_flight.len() as u64, Instant::now()));
-    }
-
-    /// Notes a reply: the server gave it after its command was sent.
-    fn note_answered(&mut self) {
-        self.answered += 1;
-        while let Some((last, at)) = self.sent.front() {
-            if *last >= self.answered {
-                self.heard = Some(*at);
-                break;
-            }
-            self.sent.pop_front();
-        }
-    }
 }
 
 impl Shared {
@@ -268,7 +245,7 @@ impl Shared {
     fn deliver(&self, reply: Reply) -> bool {
         let number = {
             let mut state = self.state.borrow_mut();
-            state.note_answered();
+            state.replies.note_answered();
             state.in_flight.pop_front()
         };
         let Some(number) = number else { return false };
@@ -303,8 +280,7 @@ impl Shared {
             let mut state = self.state.borrow_mut();
             state.online = false;
             state.out.clear();
-            state.sent.clear();
-            state.heard = None;
+            state.replies = Replies::default();
             state.why = Arc::from(why);
             (std::mem::take(&mut state.in_flight), state.why.clone())
         };
@@ -328,13 +304,13 @@ impl Shared {
     /// may fail by the thousands.
     fn reload(&self, scripts: &Scripts) {
         let state = self.state.borrow();
-        if state.answered < state.reloaded_at {
+        if state.replies.count() < state.reloaded_at {
             return;
         }
         drop(state);
         drop(load_scripts(self, scripts));
         let state = &mut *self.state.borrow_mut();
-        state.reloaded_at = state.answered + state.in_flight.len() as u64;
+        state.reloaded_at = state.replies.count() + state.in_flight.len() as u64;
     }
 
     fn is_closing(&self) -> bool {
@@ -387,7 +363,7 @@ async fn serve(
 ) -> String {
     {
         let mut state = shared.state.borrow_mut();
-        (state.answered, state.reloaded_at) = (0, 0);
+        (state.replies, state.reloaded_at) = (Replies::default(), 0);
     }
     let done = Rc::new(Notify::new());
     let mut reader =
@@ -439,8 +415,8 @@ async fn watch(shared: &Shared) -> &'static str {
     loop {
         tokio::time::sleep(REDIS_SILENCE_TICK).await;
         let state = shared.state.borrow();
-        if state.answered != answered || state.in_flight.is_empty() {
-            answered = state.answered;
+        if state.replies.count() != answered || state.in_flight.is_empty() {
+            answered = state.replies.count();
             moved = Instant::now();
         } else if moved.elapsed() >= REDIS_SILENCE_MAX {
             return "no reply in time";
@@ -464,7 +440,8 @@ async fn write_commands(shared: Rc<Shared>, socket: Rc<Socket>, done: Rc<Notify>
             if spare.is_empty() {
                 continue;
             }
-            state.note_sent();
+            let waiting = state.in_flight.len();
+            state.replies.note_sent(waiting, Instant::now());
         }
         let (result, sent) = socket.write_all(spare).await;
         spare = sent;

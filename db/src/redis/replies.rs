@@ -1,0 +1,73 @@
+//! Counts the replies of one connection, and says what they prove. Sans-IO.
+//!
+//! The server answers in order, and tells of a change before any reply that it gives after the
+//! change. So a reply proves that everything is known here that had changed when its command was
+//! sent.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+/// The replies of one connection.
+#[derive(Debug, Default)]
+pub struct Replies {
+    count: u64,
+    /// Writes whose replies are not all here: how many commands were sent with it or before it,
+    /// and when it began. Each has a command in flight, so they are bounded like those.
+    sent: VecDeque<(u64, Instant)>,
+    heard: Option<Instant>,
+}
+
+impl Replies {
+    /// Notes that a write begins; `waiting`: commands without a reply, those in this write included.
+    pub fn note_sent(&mut self, waiting: usize, now: Instant) {
+        self.sent.push_back((self.count + waiting as u64, now));
+    }
+
+    /// Notes a reply.
+    pub fn note_answered(&mut self) {
+        self.count += 1;
+        while let Some((last, at)) = self.sent.front() {
+            if *last >= self.count {
+                self.heard = Some(*at);
+                break;
+            }
+            self.sent.pop_front();
+        }
+    }
+
+    /// How many there were.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Everything that the server had changed by then is known here.
+    pub fn heard(&self) -> Option<Instant> {
+        self.heard
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Replies;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn a_reply_speaks_for_the_moment_at_which_its_own_write_began() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut replies = Replies::default();
+        replies.note_sent(2, at(1));
+        assert_eq!(replies.heard(), None, "nothing is proven by asking");
+        replies.note_answered();
+        replies.note_sent(3, at(2)); // one of the first write, two of this one
+        replies.note_answered();
+        assert_eq!(replies.heard(), Some(at(1)));
+        replies.note_answered();
+        assert_eq!(replies.heard(), Some(at(2)));
+        replies.note_answered();
+        replies.note_sent(1, at(3));
+        assert_eq!(replies.heard(), Some(at(2)));
+        replies.note_answered();
+        assert_eq!((replies.heard(), replies.count()), (Some(at(3)), 5));
+    }
+}

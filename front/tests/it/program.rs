@@ -2,8 +2,11 @@
 
 use crate::client::Client;
 use crate::daemon::{Daemon, SECRET};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -68,6 +71,45 @@ fn it_says_where_it_serves_and_ends_with_0_when_told_to() {
     terminate(&child);
     client.ends();
     assert_eq!(child.wait().expect("our child").code(), Some(0));
+}
+
+/// Takes io_uring away from a program that is not started yet, as container profiles do.
+fn without_io_uring(command: &mut Command) {
+    const IO_URING_SETUP: i64 = 425; // the same number on every architecture
+    let refused = SeccompAction::Errno(1); // EPERM
+    let rules = BTreeMap::from([(IO_URING_SETUP, Vec::new())]);
+    let here = std::env::consts::ARCH.try_into().expect("an architecture that filters know");
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, refused, here).expect("a filter");
+    let filter = BpfProgram::try_from(filter).expect("a small program");
+    let apply = move || seccompiler::apply_filter(&filter).map_err(std::io::Error::other);
+    #[allow(unsafe_code)] // between fork and exec; it allocates nothing and calls only the kernel
+    unsafe {
+        command.pre_exec(apply);
+    }
+}
+
+#[test]
+fn without_io_uring_it_serves_with_epoll_and_says_so_unless_a_ring_is_demanded() {
+    let daemon = Daemon::of_users("one", 1);
+    let secret = secret();
+    let mut command = program(secret.path());
+    command.args(["--daemon", &daemon.address().to_string()]);
+    without_io_uring(&mut command);
+    let mut child = command.spawn().expect("it runs");
+    let mut client = Client::connect(ready(&mut child));
+    assert_eq!(client.get("/api/v1/users/by-name/ada").status, 200);
+    terminate(&child);
+    let Output { status, stderr, .. } = child.wait_with_output().expect("our child");
+    let said = String::from_utf8_lossy(&stderr);
+    assert_eq!(status.code(), Some(0), "{said}");
+    assert!(said.contains("serving with epoll: the kernel refuses"), "{said}");
+
+    let mut command = program(secret.path());
+    command.args(["--driver", "uring"]);
+    without_io_uring(&mut command);
+    let (code, said) = outcome(&mut command);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("kernel.io_uring_disabled"), "{said}");
 }
 
 #[test]

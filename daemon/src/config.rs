@@ -5,13 +5,14 @@
 //! value and the range.
 
 use serde::{Deserialize, Serialize};
+use souk_meter::{AdminSettings, LatencySettings};
 use souk_process::{LogSettings, SettingsError, in_range, invalid};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 /// Everything that can be set.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Where fronts connect.
@@ -34,6 +35,10 @@ pub struct Settings {
     pub guessing: GuessingSettings,
     /// Picture uploads.
     pub pictures: PictureSettings,
+    /// Where the daemon shows what it measures.
+    pub admin: AdminSettings,
+    /// What it measures.
+    pub latency: LatencySettings,
     /// Log output.
     pub log: LogSettings,
 }
@@ -170,6 +175,26 @@ pub struct PictureSettings {
     pub threads: u32,
     /// Pictures that may wait for one of them; one more is answered "busy".
     pub queue: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            link: LinkSettings::default(),
+            daemon: DaemonSettings::default(),
+            mysql: MysqlSettings::default(),
+            redis: RedisSettings::default(),
+            cache: CacheSettings::default(),
+            sessions: SessionSettings::default(),
+            passwords: PasswordSettings::default(),
+            limits: LimitSettings::default(),
+            guessing: GuessingSettings::default(),
+            pictures: PictureSettings::default(),
+            admin: AdminSettings::at("127.0.0.1:9102"),
+            latency: LatencySettings::default(),
+            log: LogSettings::default(),
+        }
+    }
 }
 
 impl Default for LinkSettings {
@@ -322,6 +347,8 @@ impl souk_process::Settings for Settings {
         self.validate_limits()?;
         in_range("pictures.threads", self.pictures.threads, 1..=64)?;
         in_range("pictures.queue", self.pictures.queue, 1..=1_024)?;
+        self.admin.place()?;
+        self.latency.validate()?;
         self.log.validate()
     }
 }

@@ -7,6 +7,7 @@ use crate::session::core::Call;
 use crate::session::link::{Link, Ticket};
 use crate::session::stream::BodyStream;
 use prost::Message;
+use souk_meter::{Request, Stage};
 use souk_proto::accounts::{GetPictureRequest, SetPictureRequest};
 use souk_proto::common::{ReadyAnswer, ReadyRequest};
 use souk_proto::limits::STREAM_CHUNK;
@@ -36,6 +37,7 @@ pub(crate) fn start(link: &Rc<Link>, call: &Call, payload: &[u8]) {
         Method::GetPicture => get_picture(link, call, payload),
     };
     if let Err(failure) = started {
+        souk_meter::refused(call.method as usize, failure.code as usize);
         link.refuse(call.id, &failure);
     }
 }
@@ -45,12 +47,18 @@ fn is_abortable(method: Method) -> bool {
     method.is_idempotent() || method == Method::Login
 }
 
-fn decode<Q: Message + Default>(call: &Call, payload: &[u8]) -> Result<Q, Failure> {
-    Q::decode(payload).map_err(|error| {
+/// The request's message, and its times so far.
+fn decode<Q: Message + Default>(call: &Call, payload: &[u8]) -> Result<(Q, Request), Failure> {
+    let meter = Request::begin(call.method as usize, call.began);
+    meter.received(payload.len());
+    meter.lap_at(Stage::Queue, souk_meter::recent());
+    let message = Q::decode(payload).map_err(|error| {
         let (method, trace) = (call.method, call.trace_id);
         tracing::warn!(?method, trace = format!("{trace:032x}"), %error, "malformed message");
         Failure::new(Code::MalformedMessage)
-    })
+    })?;
+    souk_meter::mark().into_iter().for_each(|now| meter.lap_at(Stage::Decode, now));
+    Ok((message, meter))
 }
 
 /// One message in, one message out.
@@ -60,11 +68,14 @@ where
     A: Message,
     S: AsyncFnOnce(&Context, Q, Instant) -> Result<A, Failure> + 'static,
 {
-    let request = decode::<Q>(call, payload)?;
-    let ticket = link.ticket(call);
+    let (request, meter) = decode::<Q>(call, payload)?;
+    let ticket = link.ticket(call, meter);
     let context = Rc::clone(link.shard().context());
     let deadline = call.deadline;
-    let work = async move { ticket.answer(&service(&context, request, deadline).await) };
+    let work = async move {
+        let answer = ticket.measure(service(&context, request, deadline)).await;
+        ticket.answer(&answer);
+    };
     link.start(call, None, work, is_abortable(call.method));
     Ok(())
 }
@@ -77,8 +88,8 @@ async fn ready(cx: &Context, _: ReadyRequest, _: Instant) -> Result<ReadyAnswer,
 
 /// A message and a stream in, one message out.
 fn set_picture(link: &Rc<Link>, call: &Call, payload: &[u8]) -> Result<(), Failure> {
-    let request = decode::<SetPictureRequest>(call, payload)?;
-    let ticket = link.ticket(call);
+    let (request, meter) = decode::<SetPictureRequest>(call, payload)?;
+    let ticket = link.ticket(call, meter);
     let context = Rc::clone(link.shard().context());
     let deadline = call.deadline;
     let (sender, body) = if call.streams {
@@ -88,7 +99,9 @@ fn set_picture(link: &Rc<Link>, call: &Call, payload: &[u8]) -> Result<(), Failu
         (None, BodyStream::of([]))
     };
     let work = async move {
-        ticket.answer(&accounts::set_picture(&context, request, body, deadline).await);
+        let service = accounts::set_picture(&context, request, body, deadline);
+        let answer = ticket.measure(service).await;
+        ticket.answer(&answer);
     };
     link.start(call, sender, work, false);
     Ok(())
@@ -96,8 +109,8 @@ fn set_picture(link: &Rc<Link>, call: &Call, payload: &[u8]) -> Result<(), Failu
 
 /// One message in, a message and a stream out.
 fn get_picture(link: &Rc<Link>, call: &Call, payload: &[u8]) -> Result<(), Failure> {
-    let request = decode::<GetPictureRequest>(call, payload)?;
-    let ticket = link.ticket(call);
+    let (request, meter) = decode::<GetPictureRequest>(call, payload)?;
+    let ticket = link.ticket(call, meter);
     let context = Rc::clone(link.shard().context());
     let deadline = call.deadline;
     let work = async move { send_picture(&context, request, deadline, ticket).await };
@@ -113,7 +126,8 @@ async fn send_picture(
     deadline: Instant,
     ticket: Ticket,
 ) {
-    let (head, file) = match accounts::get_picture(context, request, deadline).await {
+    let found = ticket.measure(accounts::get_picture(context, request, deadline)).await;
+    let (head, file) = match found {
         Ok(found) => found,
         Err(failure) => return ticket.answer::<()>(&Err(failure)),
     };
@@ -130,6 +144,6 @@ async fn send_picture(
         }
         Ok(())
     };
-    let end = items.await;
+    let end = ticket.measure(items).await;
     ticket.end(end);
 }

@@ -17,4 +17,5 @@ pub mod startup;
 mod dispatch;
 mod door;
 mod drain;
+mod measures;
 mod shard;

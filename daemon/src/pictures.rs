@@ -15,6 +15,7 @@ pub use gather::ByteSource;
 use crate::config::PictureSettings;
 use crate::pool::Pool;
 use gather::Uploads;
+use souk_meter::{Queue, Stage};
 use souk_proto::{Code, Failure};
 use std::io;
 use std::path::Path;
@@ -66,10 +67,19 @@ impl Pictures {
         let threads = usize::try_from(settings.threads).unwrap_or(1);
         let queue = usize::try_from(settings.queue).unwrap_or(usize::MAX);
         Ok(Pictures {
-            pool: Pool::start("picture", threads, queue, || ())?,
+            pool: Pool::start("picture", threads, queue, || ())?.measured(
+                Queue::Pictures,
+                Stage::Logic,
+                Stage::Logic,
+            ),
             store: Arc::new(Store::open(&state_dir.join("pictures"))?),
             uploads: Uploads::default(),
         })
+    }
+
+    /// How many pictures wait for a thread.
+    pub fn waiting(&self) -> usize {
+        self.pool.waiting()
     }
 
     /// Takes in a user's picture and gives the hash that it is stored under, 64 hex digits.

@@ -4,6 +4,7 @@
 //! answered at once, never waited for. A job whose deadline passed or whose caller is gone is
 //! skipped before it costs anything. A thread without work for a while gives its memory back.
 
+use souk_meter::Stage;
 use souk_proto::{Code, Failure};
 use std::collections::VecDeque;
 use std::io;
@@ -32,6 +33,8 @@ type Job<W> = Box<dyn FnOnce(&mut W) + Send>;
 /// Threads that each own a `W` (memory that they reuse between jobs).
 pub struct Pool<W> {
     queue: Arc<Queue<W>>,
+    /// The queue's name, and what waiting in it and being served count as.
+    measures: Option<(souk_meter::Queue, Stage, Stage)>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -67,7 +70,7 @@ impl<W: Worker> Pool<W> {
     ) -> io::Result<Pool<W>> {
         let state = Mutex::new(State { jobs: VecDeque::new(), closed: false });
         let queue = Arc::new(Queue { state, filled: Condvar::new(), capacity });
-        let mut pool = Pool { queue, threads: Vec::with_capacity(threads) };
+        let mut pool = Pool { queue, measures: None, threads: Vec::with_capacity(threads) };
         for number in 0..threads {
             let (queue, worker) = (Arc::clone(&pool.queue), worker());
             let thread = std::thread::Builder::new()
@@ -76,6 +79,19 @@ impl<W: Worker> Pool<W> {
             pool.threads.push(thread);
         }
         Ok(pool)
+    }
+
+    /// Measures the queue under this name. Waiting in it counts as the stage `queued`, being served
+    /// as `served`.
+    #[must_use]
+    pub fn measured(mut self, queue: souk_meter::Queue, queued: Stage, served: Stage) -> Pool<W> {
+        self.measures = Some((queue, queued, served));
+        self
+    }
+
+    /// How many jobs wait for a thread.
+    pub fn waiting(&self) -> usize {
+        self.queue.state().jobs.len()
     }
 
     /// Runs a job on one of the threads and gives its result.
@@ -89,19 +105,32 @@ impl<W: Worker> Pool<W> {
         job: impl FnOnce(&mut W) -> T + Send + 'static,
     ) -> Result<T, Failure> {
         let (sender, receiver) = oneshot::channel();
-        self.queue.push(Box::new(move |worker| {
+        let queued = self.queue.push(Box::new(move |worker| {
             if sender.is_closed() {
                 return;
             }
-            let result = if Instant::now() >= deadline {
+            let begun = Instant::now();
+            let result = if begun >= deadline {
                 Err(Failure::new(Code::DeadlineExceeded))
             } else {
                 Ok(job(worker))
             };
             // The caller may have gone meanwhile; then nobody wants the result.
-            let _ = sender.send(result);
-        }))?;
-        receiver.await.unwrap_or_else(|_| Err(Failure::new(Code::Internal)))
+            let _ = sender.send((begun, result));
+        }));
+        if let (Err(_), Some((queue, ..))) = (&queued, self.measures) {
+            souk_meter::queue_full(queue);
+        }
+        queued?;
+        souk_meter::pause();
+        let (begun, result) = receiver
+            .await
+            .unwrap_or_else(|_| (souk_meter::now(), Err(Failure::new(Code::Internal))));
+        if let Some((_, queued, served)) = self.measures {
+            souk_meter::mark();
+            souk_meter::waited_in_turn(queued, begun, served);
+        }
+        result
     }
 }
 

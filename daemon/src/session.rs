@@ -12,9 +12,10 @@ pub mod stream;
 use self::core::Step;
 use self::link::Link;
 use crate::dispatch;
+use crate::measures::UNKNOWN;
+use souk_meter::Batch;
 use souk_proto::{Inbox, Kind};
 use std::rc::Rc;
-use std::time::Instant;
 use tokio_uring::buf::BoundedBuf;
 
 /// Serves a link to its end: runs requests until either side closes.
@@ -40,7 +41,7 @@ async fn read(link: &Rc<Link>, inbox: &mut Inbox) -> String {
         inbox.restore(slice.into_inner());
         match read {
             Ok(0) => return "its peer closed it".into(),
-            Ok(_) => link.core.borrow_mut().heard(Instant::now()),
+            Ok(_) => link.core.borrow_mut().heard(souk_meter::now()),
             Err(error) => return format!("it cannot be read: {error}"),
         }
     }
@@ -48,7 +49,7 @@ async fn read(link: &Rc<Link>, inbox: &mut Inbox) -> String {
 
 /// Handles the whole frames that are there.
 fn take_frames(link: &Rc<Link>, inbox: &mut Inbox) -> Result<(), String> {
-    let now = Instant::now();
+    let now = souk_meter::now();
     while let Some(frame) = inbox.next().map_err(|error| error.to_string())? {
         if link.is_closing() {
             return Err("it closes".into());
@@ -57,7 +58,10 @@ fn take_frames(link: &Rc<Link>, inbox: &mut Inbox) -> Result<(), String> {
         match step.map_err(|violation| violation.to_string())? {
             Step::Quiet => {}
             Step::Start(call, payload) => dispatch::start(link, &call, payload),
-            Step::Refuse(id, failure) => link.refuse(id, &failure),
+            Step::Refuse(id, failure) => {
+                souk_meter::refused(UNKNOWN, failure.code as usize);
+                link.refuse(id, &failure);
+            }
             Step::Abort(task) => task.abort(),
             Step::Pong(id) => link.send_empty(Kind::Pong, id),
         }
@@ -72,6 +76,7 @@ async fn write(link: Rc<Link>) {
         let queued = link.outbox.borrow_mut().take();
         match queued {
             Some(buffer) => {
+                souk_meter::batch(Batch::Link, link.frames.take());
                 let (written, buffer) = link.socket.write_all(buffer).await;
                 if let Err(error) = written {
                     link.close(&format!("it cannot be written: {error}"));

@@ -10,11 +10,12 @@ use crate::session::{self, link::Link};
 use crate::startup::StartupError;
 use slab::Slab;
 use souk_db::{StoreSettings, Stores};
+use souk_meter::{Level, Meter};
 use souk_proto::common::Hello;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::{Arc, mpsc as std_mpsc};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_uring::net::TcpStream;
 
@@ -29,6 +30,8 @@ pub(crate) struct Plan {
     pub(crate) arrivals: mpsc::Receiver<Arrival>,
     /// Becomes true when the daemon stops.
     pub(crate) stop: watch::Receiver<bool>,
+    /// Takes what this thread measures.
+    pub(crate) meter: Meter,
     /// Shard 0 has the door.
     pub(crate) door: Option<Door>,
 }
@@ -47,7 +50,8 @@ pub(crate) struct Shard {
 
 /// Runs a shard on this thread until the daemon stops. Says over `ready` when it serves, or why it
 /// cannot.
-pub(crate) fn run(plan: Plan, ready: &std_mpsc::Sender<Result<(), StartupError>>) {
+pub(crate) fn run(mut plan: Plan, ready: &std_mpsc::Sender<Result<(), StartupError>>) {
+    let _meter = std::mem::take(&mut plan.meter).install();
     let mut ring = tokio_uring::uring_builder();
     // Not DEFER_TASKRUN: this runtime never enters the kernel for events, so it would hang.
     ring.setup_single_issuer().setup_coop_taskrun();
@@ -117,7 +121,10 @@ async fn tick(shard: Rc<Shard>) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let now = Instant::now();
+        souk_meter::tick(TICK);
+        souk_meter::level(Level::Links, shard.links.borrow().len() as u64);
+        shard.context.stores().tell();
+        let now = souk_meter::recent();
         for link in shard.all_links() {
             link.tick(now);
         }

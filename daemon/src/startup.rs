@@ -6,9 +6,11 @@ use crate::config::Settings;
 use crate::context::{Shared, SharedError};
 use crate::door::{self, Door, Guard};
 use crate::drain::{Event, Events};
+use crate::measures;
 use crate::shard::{self, Plan};
 use souk_db::migrate::{MigrateError, SchemaState};
 use souk_db::{StoreError, StoreSettings};
+use souk_meter::{Admin, AdminError, Hub, Queue};
 use souk_process::SettingsError;
 use souk_proto::common::Hello;
 use souk_proto::limits::{NODE_MAX, PROTOCOL_VERSION};
@@ -41,6 +43,9 @@ pub enum StartupError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// What the daemon measures cannot be shown or kept.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
     /// A part that all shards share.
     #[error(transparent)]
     Shared(#[from] SharedError),
@@ -71,7 +76,9 @@ impl StartupError {
     pub fn exit_code(&self) -> u8 {
         if matches!(
             self,
-            StartupError::Settings(_) | StartupError::Shared(SharedError::Settings(_))
+            StartupError::Settings(_)
+                | StartupError::Shared(SharedError::Settings(_))
+                | StartupError::Admin(AdminError::Settings(_))
         ) {
             2
         } else {
@@ -93,11 +100,17 @@ pub fn run(settings: Settings) -> Result<(), StartupError> {
     let mysql_url = settings.mysql_url()?;
     let files =
         souk_process::raise_open_files().map_err(system("raise the limit of open files"))?;
+    let hub = measures::hub(&settings.latency);
+    let admin = Admin::open(&hub, &settings.admin, &settings.latency)?;
     let listener =
         door::listen(address).map_err(|source| StartupError::Listen { address, source })?;
     let bound = listener.local_addr().map_err(system("read the listening address"))?;
     check_schema(&mysql_url)?;
     let shared = Shared::new(&settings)?;
+    let waiting = Arc::clone(&shared);
+    hub.queue(Queue::Argon2, move || waiting.hashing.waiting() as u64);
+    let waiting = Arc::clone(&shared);
+    hub.queue(Queue::Pictures, move || waiting.pictures.waiting() as u64);
 
     let (stop, stopped) = watch::channel(false);
     let launch = Launch {
@@ -106,9 +119,14 @@ pub fn run(settings: Settings) -> Result<(), StartupError> {
         shards: settings.shards(),
         settings: Arc::new(settings),
         shared,
+        hub,
         stopped,
     };
     let mut fleet = launch.start(listener, secret, &events)?;
+    if let Some(place) = admin.place() {
+        tracing::info!(%place, "measurements are shown");
+    }
+    let admin = admin.start()?;
     let (node, shards) = (&launch.node, launch.shards);
     tracing::info!(node, shards, %bound, files, "soukd serves");
     souk_process::say(format_args!("soukd ready {bound}"));
@@ -126,6 +144,7 @@ pub fn run(settings: Settings) -> Result<(), StartupError> {
             return Err(StartupError::ShardLost(u32::try_from(shard).unwrap_or(u32::MAX)));
         }
     }
+    admin.stop();
     tracing::info!("soukd stopped");
     Ok(())
 }
@@ -137,6 +156,7 @@ struct Launch {
     shards: u32,
     settings: Arc<Settings>,
     shared: Arc<Shared>,
+    hub: Arc<Hub>,
     stopped: watch::Receiver<bool>,
 }
 
@@ -161,6 +181,7 @@ impl Launch {
                 shared: Arc::clone(&self.shared),
                 hello: self.hello(shard),
                 arrivals,
+                meter: self.hub.thread(),
                 stop: self.stopped.clone(),
                 door: door.take(),
             };

@@ -20,6 +20,7 @@ use crate::limits::{FENCE_TTL, FILL_AGE_MAX, PUT_TTL_MIN, TOMBSTONE_TTL};
 use crate::redis::{Answer, Redis, Reply};
 use bytes::Bytes;
 pub use near::{Field, Lease, Look, Near, Ticket};
+use souk_meter::Count;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -81,6 +82,13 @@ impl Cache {
 
     /// Reads the reply to [`Cache::ask`]. Whatever is wrong with it, the database knows better.
     pub fn understand(reply: Result<Reply, StoreError>) -> Cached {
+        let cached = Cache::read(reply);
+        let known = cached != Cached::Unknown;
+        souk_meter::count(if known { Count::RedisHit } else { Count::RedisMiss });
+        cached
+    }
+
+    fn read(reply: Result<Reply, StoreError>) -> Cached {
         let Ok(Reply::Bulk(value)) = reply else { return Cached::Unknown };
         let Some((version, rest)) = value.split_first_chunk::<8>() else { return Cached::Unknown };
         match rest.first() {

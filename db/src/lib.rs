@@ -19,8 +19,9 @@ pub use error::{Server, StoreError, WriteError};
 
 use crate::cache::Near;
 use crate::limits::{DATABASE_CONNECT_MAX, HEALTH_MAX, READ_MAX};
-use crate::mysql::{Readers, Writer};
+use crate::mysql::{Lag, Readers, Writer};
 use crate::redis::Redis;
+use souk_meter::{Level, ReplicaLag};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -117,6 +118,25 @@ impl Stores {
         };
         let (database, redis) = tokio::join!(database, redis);
         Health { database, redis }
+    }
+
+    /// Tells the meter of this thread how the stores are. Call it now and then.
+    pub fn tell(&self) {
+        for (level, value) in [
+            (Level::RedisUp, usize::from(self.redis.is_up())),
+            (Level::MysqlUp, usize::from(self.readers.is_up())),
+            (Level::RedisQueue, self.redis.in_flight()),
+            (Level::MysqlReadQueue, self.readers.waiting()),
+            (Level::MysqlWriteQueue, self.writer.waiting()),
+        ] {
+            souk_meter::level(level, value as u64);
+        }
+        let lag = match self.readers.lag() {
+            Lag::None | Lag::Untold => ReplicaLag::None,
+            Lag::Behind(time) => ReplicaLag::Behind(time),
+            Lag::Stopped => ReplicaLag::Stopped,
+        };
+        souk_meter::replica_lag(lag);
     }
 
     /// Finishes what runs and closes the connections.

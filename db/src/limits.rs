@@ -67,6 +67,9 @@ pub const READ_MAX: Duration = Duration::from_secs(3);
 /// Pause between two looks for queued readers whose deadline has passed.
 pub const SWEEP_EVERY: Duration = Duration::from_millis(50);
 
+/// Pause between two looks at how far a replica is behind: the server counts in seconds.
+pub const REPLICA_LOOK_EVERY: Duration = Duration::from_secs(5);
+
 /// Largest packet we send to or accept from the database.
 pub const PACKET_MAX: usize = 4 * 1024 * 1024;
 

@@ -4,7 +4,9 @@ mod batch;
 mod connect;
 mod group;
 mod reader;
+mod replica;
 
 pub use connect::options;
 pub use group::{Write, Writer};
 pub use reader::{Found, Readers};
+pub use replica::Lag;

@@ -6,6 +6,7 @@
 
 use crate::limits::BODY_TURNS;
 use serde::{Deserialize, Serialize};
+use souk_meter::{AdminSettings, LatencySettings};
 use souk_process::{LogSettings, SettingsError, in_range, invalid};
 use souk_proto::limits::NODE_MAX;
 use std::net::SocketAddr;
@@ -14,7 +15,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// Everything that can be set.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Where and how HTTP is served.
@@ -25,6 +26,10 @@ pub struct Settings {
     pub connections: ConnectionSettings,
     /// The way to the daemons.
     pub link: LinkSettings,
+    /// Where the front shows what it measures.
+    pub admin: AdminSettings,
+    /// What it measures.
+    pub latency: LatencySettings,
     /// Log output.
     pub log: LogSettings,
 }
@@ -87,6 +92,20 @@ pub struct LinkSettings {
     pub node: String,
 }
 
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            http: HttpSettings::default(),
+            timeouts: TimeoutSettings::default(),
+            connections: ConnectionSettings::default(),
+            link: LinkSettings::default(),
+            admin: AdminSettings::at("127.0.0.1:9101"),
+            latency: LatencySettings::default(),
+            log: LogSettings::default(),
+        }
+    }
+}
+
 impl Default for HttpSettings {
     fn default() -> HttpSettings {
         HttpSettings {
@@ -137,6 +156,8 @@ impl souk_process::Settings for Settings {
         in_range("connections.max", connections.max, 1..=1_000_000)?;
         in_range("connections.per_address", connections.per_address, 1..=1_000_000)?;
         self.link.validate()?;
+        self.admin.place()?;
+        self.latency.validate()?;
         self.log.validate()
     }
 }

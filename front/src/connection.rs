@@ -20,6 +20,7 @@ use monoio::buf::{IoBuf, SliceMut};
 use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, Splitable};
 use monoio::net::TcpStream;
 use monoio::net::tcp::{TcpOwnedReadHalf, TcpOwnedWriteHalf};
+use souk_meter::Level;
 use souk_proto::Code;
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -64,6 +65,7 @@ impl Thread {
     pub fn sweep(&self) {
         self.date.borrow_mut().refresh(SystemTime::now());
         self.sweeper.sweep();
+        souk_meter::level(Level::Connections, self.sweeper.len() as u64);
     }
 
     /// A number that no other request has.
@@ -207,7 +209,9 @@ pub async fn turn_away(thread: Rc<Thread>, mut stream: TcpStream, code: Code) {
         head_only: false,
         common: &thread.common,
     };
-    response::encode(&routes::refuse(code), &how, &mut answer);
+    let refusal = routes::refuse(code);
+    souk_meter::refused(routes::NOWHERE, usize::from(refusal.status));
+    response::encode(&refusal, &how, &mut answer);
     let (result, _) = stream.write_all(answer).await;
     let mut dropped = 0;
     let mut buffer = Vec::with_capacity(READ_FIRST);

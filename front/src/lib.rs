@@ -7,6 +7,7 @@ pub mod driver;
 pub mod http;
 pub mod limits;
 pub mod listener;
+pub mod measures;
 pub mod routes;
 pub mod server;
 pub mod sweeper;

@@ -26,7 +26,7 @@ mod ready;
 mod table;
 
 pub use problem::{Problem, status};
-pub use table::{Found, Misfit, find};
+pub use table::{Found, Misfit, NOWHERE, find, names};
 
 use crate::app::App;
 use crate::config::Settings;

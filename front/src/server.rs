@@ -6,8 +6,10 @@ use crate::connection::Thread;
 use crate::driver::Driver;
 use crate::limits::{CUT_TIME, DRAIN_LOOK, SWEEP_EVERY};
 use crate::listener::{self, Counts, Listener};
+use crate::measures;
 use crate::upstream::{Daemons, Upstream};
 use monoio::io::AsyncReadRent;
+use souk_meter::{Admin, AdminError, Meter, Running};
 use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
@@ -41,6 +43,9 @@ pub enum StartError {
         /// Why not.
         source: io::Error,
     },
+    /// What it measures cannot be shown or kept.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
     /// A thread or its runtime cannot be made.
     #[error("cannot start a ring thread: {0}")]
     Thread(io::Error),
@@ -62,6 +67,7 @@ pub struct Server {
     address: SocketAddr,
     driver: Driver,
     threads: Vec<(UnixStream, JoinHandle<()>)>,
+    admin: Running,
 }
 
 /// What one ring thread is made from.
@@ -69,6 +75,7 @@ struct Plan {
     settings: Arc<Settings>,
     daemons: Daemons,
     driver: Driver,
+    meter: Meter,
     counts: Arc<Counts>,
     socket: std::net::TcpListener,
     stop: UnixStream,
@@ -83,6 +90,8 @@ impl Server {
     pub fn start(settings: Settings) -> Result<Server, StartError> {
         let driver = Driver::choose(&settings.http.driver).map_err(StartError::Driver)?;
         let daemons = find_daemons(&settings)?;
+        let hub = measures::hub(&settings.latency);
+        let admin = Admin::open(&hub, &settings.admin, &settings.latency)?;
         let wanted = settings.http.address()?;
         let count = settings.http.thread_count();
         let sockets = listener::open(wanted, count)
@@ -98,6 +107,7 @@ impl Server {
                 settings: settings.clone(),
                 daemons: daemons.clone(),
                 driver,
+                meter: hub.thread(),
                 counts: counts.clone(),
                 socket,
                 stop: stopped,
@@ -114,7 +124,11 @@ impl Server {
             let gone = |_| Err(io::Error::other("it ended before it served"));
             outcomes.recv().unwrap_or_else(gone).map_err(StartError::Thread)?;
         }
-        Ok(Server { address, driver, threads })
+        if let Some(place) = admin.place() {
+            tracing::info!(%place, "measurements are shown");
+        }
+        let admin = admin.start()?;
+        Ok(Server { address, driver, threads, admin })
     }
 
     /// Where it serves.
@@ -139,6 +153,7 @@ impl Server {
                 tracing::error!("a ring thread panicked");
             }
         }
+        self.admin.stop();
     }
 }
 
@@ -154,7 +169,8 @@ fn find_daemons(settings: &Settings) -> Result<Daemons, StartError> {
 }
 
 impl Plan {
-    fn run(self) {
+    fn run(mut self) {
+        let _meter = std::mem::take(&mut self.meter).install();
         let (driver, ready) = (self.driver, self.ready.clone());
         let served = driver.run(async move {
             let ready = self.ready.clone();

@@ -12,6 +12,7 @@ use crate::limits::{LINK_START, LINK_TICK, RETRY_WAIT};
 use link::{Link, Peer};
 use prost::Message;
 use session::{Shape, Trouble, unavailable};
+use souk_meter::Level;
 use souk_proto::{Code, Failure, Method};
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -242,13 +243,18 @@ impl Inner {
 async fn tick(inner: Rc<Inner>) {
     loop {
         monoio::time::sleep(LINK_TICK).await;
-        let now = Instant::now();
+        souk_meter::tick(LINK_TICK);
+        let now = souk_meter::now();
+        let mut in_flight = 0;
         for link in &*inner.links.borrow() {
             let mut session = link.session.borrow_mut();
+            in_flight += session.in_flight() as u64;
             if session.tick(now).is_err() || session.has_left() {
                 link.cut();
             }
         }
+        souk_meter::level(Level::LinkQueue, in_flight);
+        souk_meter::level(Level::Links, inner.open.borrow().len() as u64);
         inner.wake_waiting();
     }
 }
@@ -272,7 +278,7 @@ fn start(
     shape: Shape,
     context: CallContext,
 ) -> Result<u64, Trouble> {
-    link.session.borrow_mut().start(method, request, shape, context, Instant::now())
+    link.session.borrow_mut().start(method, request, shape, context, souk_meter::recent())
 }
 
 async fn ask(

@@ -5,6 +5,7 @@ use crate::context::Clock;
 use crate::identity::guesses::{Attempt, Guesses};
 use crate::identity::password::{HashError, Hasher, Policy, SALT_LEN};
 use crate::pool::{Pool, Worker};
+use souk_meter::{Queue, Stage};
 use souk_proto::{Code, Failure};
 use std::io;
 use std::sync::Arc;
@@ -89,7 +90,11 @@ impl Hashing {
         Ok(Hashing {
             policy,
             nobody: policy.nobody(noise)?.into(),
-            pool: Pool::start("hash", threads, queue, || Hasher::new(policy))?,
+            pool: Pool::start("hash", threads, queue, || Hasher::new(policy))?.measured(
+                Queue::Argon2,
+                Stage::Argon2Queue,
+                Stage::Argon2,
+            ),
             guesses,
             clock,
             runs: Arc::default(),
@@ -140,6 +145,11 @@ impl Hashing {
             Ok(Verdict::Right { rehashed })
         };
         self.pool.run(deadline, job).await?
+    }
+
+    /// How many jobs wait for a thread.
+    pub fn waiting(&self) -> usize {
+        self.pool.waiting()
     }
 
     /// How many jobs were given to the pool since the start.

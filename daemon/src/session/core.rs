@@ -58,6 +58,8 @@ enum Drain {
 pub(crate) struct Call {
     pub(crate) id: u64,
     pub(crate) method: Method,
+    /// When it was read.
+    pub(crate) began: Instant,
     pub(crate) deadline: Instant,
     pub(crate) trace_id: u128,
     /// Whether a body follows as PUSH frames.
@@ -185,7 +187,9 @@ impl<T> Core<T> {
         let left = Duration::from_millis(u64::from(header.deadline_ms)).min(DEADLINE_MAX);
         let streams = header.flags.has(Flags::STREAM);
         let trace_id = header.trace_id;
-        Ok(Step::Start(Call { id, method, deadline: now + left, trace_id, streams }, payload))
+        let deadline = now + left;
+        let call = Call { id, method, began: now, deadline, trace_id, streams };
+        Ok(Step::Start(call, payload))
     }
 
     /// The bound that all bodies of this link share.

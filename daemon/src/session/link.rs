@@ -5,16 +5,18 @@ use super::core::{Answered, Call, Core, Tick};
 use super::signal::Signal;
 use super::stream::{BodySender, BodyStream, body};
 use crate::limits::{CLOSE_FLUSH_MAX, DRAIN_PING, STREAM_STALL_MAX};
+use crate::measures::OK;
 use crate::shard::Shard;
 use prost::Message;
+use souk_meter::{Request, Stage};
 use souk_proto::common::{GoAway, Hello};
 use souk_proto::outbox::PushError;
 use souk_proto::{Code, Failure, Flags, Header, Kind, Outbox};
 use std::cell::{Cell, RefCell};
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::net::Shutdown;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Waker};
 use std::time::Instant;
@@ -33,6 +35,8 @@ pub(crate) struct Link {
     pub(super) queued: Signal,
     /// Wakes streams that wait for the socket, each time something was written.
     pub(super) written: tokio::sync::Notify,
+    /// Frames that no write has taken yet.
+    pub(super) frames: Cell<usize>,
     closing: Cell<Option<Instant>>,
 }
 
@@ -47,6 +51,7 @@ impl Link {
             outbox: RefCell::default(),
             queued: Signal::default(),
             written: tokio::sync::Notify::new(),
+            frames: Cell::new(0),
             closing: Cell::new(None),
         }
     }
@@ -93,8 +98,9 @@ impl Link {
     }
 
     /// What ends a request's work: holds its place until it is dropped.
-    pub(crate) fn ticket(self: &Rc<Link>, call: &Call) -> Ticket {
-        Ticket { link: Rc::clone(self), id: call.id, ended: false }
+    pub(crate) fn ticket(self: &Rc<Link>, call: &Call, meter: Request) -> Ticket {
+        let (link, meter) = (Rc::clone(self), Some(meter));
+        Ticket { link, id: call.id, deadline: call.deadline, meter, ended: false }
     }
 
     /// Queues a frame and wakes the writer.
@@ -104,6 +110,7 @@ impl Link {
     ) -> Result<(), PushError> {
         let pushed = push(&mut self.outbox.borrow_mut());
         if pushed.is_ok() {
+            self.frames.set(self.frames.get() + 1);
             self.queued.set();
         }
         pushed
@@ -250,18 +257,42 @@ fn begin<F: Future<Output = ()>>(work: F) -> Option<Pin<Box<F>>> {
 pub(crate) struct Ticket {
     link: Rc<Link>,
     id: u64,
+    deadline: Instant,
+    /// Its times, until they are recorded.
+    meter: Option<Request>,
     ended: bool,
 }
 
 impl Ticket {
+    /// Runs the request's service and takes its times.
+    pub(crate) async fn measure<T>(&self, service: impl Future<Output = T>) -> T {
+        let mut service = pin!(service);
+        self.lap_at(Stage::Queue, souk_meter::recent());
+        let answer = poll_fn(|cx| match &self.meter {
+            Some(meter) => meter.enter(|| service.as_mut().poll(cx)),
+            None => service.as_mut().poll(cx),
+        });
+        let answer = answer.await;
+        souk_meter::mark().into_iter().for_each(|now| self.lap_at(Stage::Logic, now));
+        answer
+    }
+
     /// Answers the request.
     pub(crate) fn answer<M: Message>(mut self, answer: &Result<M, Failure>) {
-        if let Some(answered) = self.leave() {
-            match answer {
-                Ok(message) => self.link.answer(self.id, message),
-                Err(failure) => self.link.fail(self.id, answered, failure),
+        let before = self.link.outbox.borrow().len();
+        let outcome = match (self.leave(), answer) {
+            (None, _) => self.unwanted(),
+            (Some(_), Ok(message)) => {
+                self.link.answer(self.id, message);
+                OK
             }
-        }
+            (Some(answered), Err(failure)) => {
+                self.link.fail(self.id, answered, failure);
+                failure.code as usize
+            }
+        };
+        self.sent(self.link.outbox.borrow().len() - before);
+        self.record(outcome);
         self.link.close_if_drained();
     }
 
@@ -281,20 +312,25 @@ impl Ticket {
         self.room().await?;
         let header = Header::new(Kind::Push, self.id);
         self.link.push(|outbox| outbox.push_bytes(&header, bytes));
+        self.sent(bytes.len());
         Ok(())
     }
 
     /// Ends the answer's items: well, or with a failure.
     pub(crate) fn end(mut self, end: Result<(), Failure>) {
-        if let Some(answered) = self.leave() {
-            match end {
-                Ok(()) => {
-                    let header = Header::new(Kind::Push, self.id).flags(Flags::END);
-                    self.link.push(|outbox| outbox.push_bytes(&header, &[]));
-                }
-                Err(failure) => self.link.fail(self.id, answered, &failure),
+        let outcome = match (self.leave(), end) {
+            (None, _) => self.unwanted(),
+            (Some(_), Ok(())) => {
+                let header = Header::new(Kind::Push, self.id).flags(Flags::END);
+                self.link.push(|outbox| outbox.push_bytes(&header, &[]));
+                OK
             }
-        }
+            (Some(answered), Err(failure)) => {
+                self.link.fail(self.id, answered, &failure);
+                failure.code as usize
+            }
+        };
+        self.record(outcome);
         self.link.close_if_drained();
     }
 
@@ -321,6 +357,32 @@ impl Ticket {
         self.ended = true;
         self.link.core.borrow_mut().leave(self.id)
     }
+
+    /// The outcome of a request that nobody waits for any more.
+    fn unwanted(&self) -> usize {
+        let late = souk_meter::recent() >= self.deadline;
+        (if late { Code::DeadlineExceeded } else { Code::Cancelled }) as usize
+    }
+
+    fn lap_at(&self, stage: Stage, at: Instant) {
+        if let Some(meter) = &self.meter {
+            meter.lap_at(stage, at);
+        }
+    }
+
+    fn sent(&self, bytes: usize) {
+        if let Some(meter) = &self.meter {
+            meter.sent(bytes);
+        }
+    }
+
+    /// Records the request. What it did since its service ended was its answer.
+    fn record(&mut self, outcome: usize) {
+        if let (Some(meter), Some(now)) = (self.meter.take(), souk_meter::mark()) {
+            meter.lap_at(Stage::Encode, now);
+            meter.finish(outcome, now);
+        }
+    }
 }
 
 impl Drop for Ticket {
@@ -329,6 +391,9 @@ impl Drop for Ticket {
             if let Some(answered) = self.leave() {
                 tracing::error!(peer = self.link.peer, "a request ended without an answer");
                 self.link.fail(self.id, answered, &Failure::new(Code::Internal));
+                self.record(Code::Internal as usize);
+            } else {
+                self.record(self.unwanted());
             }
             self.link.close_if_drained();
         }

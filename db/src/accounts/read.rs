@@ -11,6 +11,7 @@ use crate::mysql::Found;
 use crate::redis::{Answer, Reply};
 use bytes::Bytes;
 use mysql_async::Value;
+use souk_meter::Count;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -173,10 +174,13 @@ impl Accounts {
     /// The copy of a value in the process, while the lease allows to serve it. When it does not,
     /// the read that goes to Redis instead renews it.
     pub(super) fn look(&self, key: &Key, field: &Field, now: Instant) -> Look<Copy> {
-        match self.near.borrow_mut().look(key, field) {
+        let look = match self.near.borrow_mut().look(key, field) {
             Look::Copy(_) if self.redis.lease(now) != Lease::Held => Look::Nothing,
             look => look,
-        }
+        };
+        let hit = matches!(look, Look::Copy(_));
+        souk_meter::count(if hit { Count::ProcessHit } else { Count::ProcessMiss });
+        look
     }
 
     /// Waits until no process serves a copy any more of what Redis had dropped by then.
@@ -282,6 +286,6 @@ pub(super) enum Asked<T> {
 
 /// Work whose deadline has passed is dropped before it costs a round trip. Says what time it is.
 pub(super) fn in_time(deadline: Instant) -> Result<Instant, StoreError> {
-    let now = Instant::now();
+    let now = souk_meter::now();
     if now < deadline { Ok(now) } else { Err(StoreError::DeadlineExceeded) }
 }

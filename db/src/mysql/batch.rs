@@ -7,6 +7,7 @@
 
 use crate::limits::{BATCH_KEYS_MAX, BATCH_SIZES, READERS_MAX};
 use foldhash::fast::RandomState;
+use souk_meter::Count;
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::time::Instant;
@@ -67,11 +68,17 @@ impl<K: Hash + Eq + Copy> Batcher<K> {
             } else {
                 group.others.push(member);
             }
+            souk_meter::count(Count::SingleFlightJoin);
             return Ok(());
         }
         self.places.insert(key, self.gone + self.queue.len() as u64);
         self.queue.push_back(Group { key, first: Some(member), others: Vec::new() });
         Ok(())
+    }
+
+    /// Readers that wait.
+    pub fn members(&self) -> usize {
+        self.members
     }
 
     /// Keys that wait.

@@ -10,6 +10,7 @@ use crate::limits::{FENCE_AGE_MAX, GROUP_MAX, TRANSACTION_MAX, WRITE_ATTEMPTS, W
 use crate::slots::{Slots, after_ready_tasks};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error, Opts, Params, Value};
+use souk_meter::{Batch, Queue, Stage};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -67,7 +68,7 @@ impl Writer {
     pub fn new(opts: Opts) -> Writer {
         let shared = Rc::new(Shared {
             queue: RefCell::new(VecDeque::new()),
-            slots: Slots::new(),
+            slots: Slots::new(Some(Stage::MysqlQueue), Stage::Mysql),
             wake: Notify::new(),
             closing: Cell::new(false),
         });
@@ -83,6 +84,7 @@ impl Writer {
             }
             let mut queue = self.shared.queue.borrow_mut();
             if queue.len() >= WRITES_MAX {
+                souk_meter::queue_full(Queue::MysqlWrite);
                 return Err(StoreError::Busy(Server::Database).into());
             }
             let (token, wait) = self.shared.slots.open();
@@ -91,6 +93,11 @@ impl Writer {
         };
         self.shared.wake.notify_one();
         wait.await
+    }
+
+    /// How many writes wait.
+    pub fn waiting(&self) -> usize {
+        self.shared.queue.borrow().len()
     }
 
     /// Commits what waits and closes the connection.
@@ -143,6 +150,8 @@ async fn work(shared: Rc<Shared>, mut line: Line) {
         if jobs.is_empty() {
             continue;
         }
+        souk_meter::batch(Batch::MysqlWrite, jobs.len());
+        let asked = souk_meter::now();
         let mut outcomes: Vec<Option<Outcome>> = jobs.iter().map(|_| None).collect();
         let unknown =
             match tokio::time::timeout(TRANSACTION_MAX, commit(&mut line, &jobs, &mut outcomes))
@@ -155,6 +164,8 @@ async fn work(shared: Rc<Shared>, mut line: Line) {
         if unknown.is_some() {
             line.lose();
         }
+        souk_meter::mark();
+        shared.slots.asked(Some(asked));
         for (job, outcome) in jobs.iter().zip(outcomes) {
             let outcome = outcome.unwrap_or_else(|| {
                 let lost = || StoreError::database("the outcome of the write is unknown");
@@ -162,6 +173,7 @@ async fn work(shared: Rc<Shared>, mut line: Line) {
             });
             shared.slots.fill(job.token, outcome);
         }
+        shared.slots.asked(None);
     }
 }
 

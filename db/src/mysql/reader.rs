@@ -6,14 +6,16 @@
 
 use super::batch::{Batch, Batcher, Member, padded};
 use super::connect::{Line, is_lost, meaning};
+use super::replica::{self, Lag};
 use crate::accounts::query::{Key, Name, select_by, select_page, user_row};
 use crate::accounts::row::UserRow;
 use crate::error::{Server, StoreError};
-use crate::limits::{BATCH_SIZES, READ_MAX, SEARCHES_MAX, SWEEP_EVERY};
+use crate::limits::{BATCH_SIZES, READ_MAX, REPLICA_LOOK_EVERY, SEARCHES_MAX, SWEEP_EVERY};
 use crate::slots::{Slots, Wait, after_ready_tasks};
 use foldhash::fast::RandomState;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Opts, Params, Row, Value};
+use souk_meter::Stage;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
@@ -49,6 +51,11 @@ struct Shared {
     page_sql: String,
     /// Which kind of work is looked at first, in turn.
     turn: Cell<u8>,
+    /// Whether the last read had an answer.
+    is_up: Cell<bool>,
+    lag: Cell<Lag>,
+    /// Whether it is time to ask for the lag.
+    lag_due: Cell<bool>,
     wake: Notify,
     closing: Cell<bool>,
 }
@@ -67,6 +74,8 @@ enum Work {
     Ids(Batch<u64>),
     Names(Batch<Name>),
     Search(Search),
+    /// A look at how far a replica is behind.
+    Replica,
 }
 
 impl Readers {
@@ -75,11 +84,14 @@ impl Readers {
         let shared = Rc::new(Shared {
             ids: Queue { batcher: RefCell::new(Batcher::new()), sql: select_by::<u64>() },
             names: Queue { batcher: RefCell::new(Batcher::new()), sql: select_by::<Name>() },
-            singles: Slots::new(),
+            singles: Slots::new(Some(Stage::MysqlQueue), Stage::Mysql),
             searches: RefCell::new(VecDeque::new()),
-            pages: Slots::new(),
+            pages: Slots::new(Some(Stage::MysqlQueue), Stage::Mysql),
             page_sql: select_page(),
             turn: Cell::new(0),
+            is_up: Cell::new(true),
+            lag: Cell::new(Lag::None),
+            lag_due: Cell::new(true),
             wake: Notify::new(),
             closing: Cell::new(false),
         });
@@ -108,6 +120,7 @@ impl Readers {
             }
             let mut searches = self.shared.searches.borrow_mut();
             if searches.len() >= SEARCHES_MAX {
+                souk_meter::queue_full(souk_meter::Queue::MysqlRead);
                 return Err(StoreError::Busy(Server::Database));
             }
             let (token, wait) = self.shared.pages.open();
@@ -116,6 +129,24 @@ impl Readers {
         };
         self.shared.wake.notify_one();
         wait.await
+    }
+
+    /// How many reads wait.
+    pub fn waiting(&self) -> usize {
+        let shared = &self.shared;
+        let singles =
+            shared.ids.batcher.borrow().members() + shared.names.batcher.borrow().members();
+        singles + shared.searches.borrow().len()
+    }
+
+    /// Whether the last read had an answer, be it an error of the server.
+    pub fn is_up(&self) -> bool {
+        self.shared.is_up.get()
+    }
+
+    /// What the database last said of its replication.
+    pub fn lag(&self) -> Lag {
+        self.shared.lag.get()
     }
 
     /// Serves what waits and closes the connections.
@@ -151,6 +182,7 @@ impl Shared {
         let mut batcher = queue.batcher.borrow_mut();
         let (token, wait) = self.singles.open();
         if batcher.join(key, Member { token, deadline }).is_err() {
+            souk_meter::queue_full(souk_meter::Queue::MysqlRead);
             self.singles.fill(token, Err(StoreError::Busy(Server::Database)));
         } else if batcher.len() == 1 {
             self.wake.notify_one();
@@ -177,6 +209,9 @@ impl Shared {
             }
         }
         self.fail_late(late);
+        if work.is_none() && self.lag_due.replace(false) {
+            work = Some(Work::Replica);
+        }
         if work.is_some() && self.is_waiting() {
             self.wake.notify_one();
         }
@@ -202,10 +237,17 @@ impl Shared {
         }
     }
 
+    /// Notes how the database answered.
+    fn note(&self, error: Option<&StoreError>) {
+        souk_meter::mark();
+        self.is_up.set(!matches!(error, Some(StoreError::Unavailable { .. })));
+    }
+
     fn is_waiting(&self) -> bool {
         self.ids.batcher.borrow().len() > 0
             || self.names.batcher.borrow().len() > 0
             || !self.searches.borrow().is_empty()
+            || self.lag_due.get() && !self.closing.get()
     }
 
     fn fail_late(&self, late: Vec<usize>) {
@@ -258,18 +300,24 @@ async fn work(shared: Rc<Shared>, mut line: Line) {
         after_ready_tasks().await;
         match shared.next() {
             None => {}
+            Some(Work::Replica) => shared.lag.set(lag(&mut line).await),
             Some(Work::Ids(batch)) => read_batch(&shared, &mut line, &shared.ids, batch).await,
             Some(Work::Names(batch)) => read_batch(&shared, &mut line, &shared.names, batch).await,
             Some(Work::Search(search)) => {
+                let asked = souk_meter::now();
                 let rows = fetch(&mut line, &shared.page_sql, || search.params.clone()).await;
+                shared.note(rows.as_ref().err());
+                shared.pages.asked(Some(asked));
                 shared.pages.fill(search.member.token, rows);
+                shared.pages.asked(None);
             }
         }
     }
 }
 
 async fn read_batch<K: Key>(shared: &Shared, line: &mut Line, queue: &Queue<K>, batch: Batch<K>) {
-    let asked = Instant::now();
+    let asked = souk_meter::now();
+    souk_meter::batch(souk_meter::Batch::MysqlRead, batch.keys.len());
     let size = padded(batch.keys.len());
     let last = *batch.keys.last().expect("a batch has a key");
     let params = || {
@@ -277,7 +325,10 @@ async fn read_batch<K: Key>(shared: &Shared, line: &mut Line, queue: &Queue<K>, 
         batch.keys.iter().copied().chain(padding).take(BATCH_SIZES[size]).map(K::value).collect()
     };
     let rows = fetch(line, &queue.sql[size], params).await;
+    shared.note(rows.as_ref().err());
+    shared.singles.asked(Some(asked));
     shared.deliver(batch, rows, asked);
+    shared.singles.asked(None);
 }
 
 async fn fetch(
@@ -308,11 +359,30 @@ async fn fetch(
     }
 }
 
-/// Frees readers whose deadline passes while all connections are busy.
+/// How far the database is behind; nothing if it cannot be asked.
+async fn lag(line: &mut Line) -> Lag {
+    let Ok(conn) = line.get().await else { return Lag::None };
+    match tokio::time::timeout(READ_MAX, replica::lag(conn)).await {
+        Ok(Ok(lag)) => lag,
+        Ok(Err(_)) | Err(_) => {
+            line.lose();
+            Lag::None
+        }
+    }
+}
+
+/// Frees readers whose deadline passes while all connections are busy, and asks for a replica's lag
+/// now and then.
 async fn sweep(shared: Rc<Shared>) {
+    let mut lag_asked = Instant::now();
     while !shared.closing.get() {
         tokio::time::sleep(SWEEP_EVERY).await;
         let now = Instant::now();
+        if now - lag_asked >= REPLICA_LOOK_EVERY && shared.lag.get() != Lag::Untold {
+            lag_asked = now;
+            shared.lag_due.set(true);
+            shared.wake.notify_one();
+        }
         let mut late = Vec::new();
         shared.ids.batcher.borrow_mut().expire(now, &mut late);
         shared.names.batcher.borrow_mut().expire(now, &mut late);

@@ -21,6 +21,7 @@ use crate::limits::{
 };
 use crate::slots::{Slots, Wait, after_ready_tasks};
 use ::redis::Cmd;
+use souk_meter::{Batch, Queue, Stage};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -86,7 +87,7 @@ impl Redis {
         let shared = Rc::new(Shared {
             address: Address::parse(url)?,
             changed,
-            slots: Slots::new(),
+            slots: Slots::new(None, Stage::Redis),
             state: RefCell::new(State {
                 online: false,
                 closing: false,
@@ -192,6 +193,16 @@ impl Redis {
         self.shared.state.borrow().run
     }
 
+    /// How many commands wait for their replies.
+    pub fn in_flight(&self) -> usize {
+        self.shared.state.borrow().in_flight.len()
+    }
+
+    /// Whether there is a connection.
+    pub fn is_up(&self) -> bool {
+        self.shared.state.borrow().online
+    }
+
     /// Ends the connection; what is in flight fails.
     pub async fn close(&self) {
         self.shared.state.borrow_mut().closing = true;
@@ -217,6 +228,7 @@ impl State {
             return Err(StoreError::redis(self.why.clone()));
         }
         if self.in_flight.len() >= REDIS_IN_FLIGHT_MAX || self.out.len() >= REDIS_OUT_MAX {
+            souk_meter::queue_full(Queue::Redis);
             return Err(StoreError::Busy(Server::Redis));
         }
         Ok(())
@@ -441,7 +453,8 @@ async fn write_commands(shared: Rc<Shared>, socket: Rc<Socket>, done: Rc<Notify>
                 continue;
             }
             let waiting = state.in_flight.len();
-            state.replies.note_sent(waiting, Instant::now());
+            let size = state.replies.note_sent(waiting, souk_meter::now());
+            souk_meter::batch(Batch::Redis, size);
         }
         let (result, sent) = socket.write_all(spare).await;
         spare = sent;
@@ -461,6 +474,7 @@ async fn read_replies(shared: Rc<Shared>, scripts: Rc<Scripts>, socket: Rc<Socke
     loop {
         let (result, filled) = socket.read(buffer).await;
         buffer = filled;
+        souk_meter::mark();
         match result {
             Ok(0) => return "the server closed the connection".to_owned(),
             Ok(n) => replies.feed(&buffer[..n]),

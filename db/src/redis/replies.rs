@@ -18,9 +18,13 @@ pub struct Replies {
 }
 
 impl Replies {
-    /// Notes that a write begins; `waiting`: commands without a reply, those in this write included.
-    pub fn note_sent(&mut self, waiting: usize, now: Instant) {
-        self.sent.push_back((self.count + waiting as u64, now));
+    /// Notes that a write begins; `waiting`: commands without a reply, those in this write
+    /// included. Says how many are in this write.
+    pub fn note_sent(&mut self, waiting: usize, now: Instant) -> usize {
+        let earlier = self.sent.back().map_or(self.count, |(last, _)| *last);
+        let last = self.count + waiting as u64;
+        self.sent.push_back((last, now));
+        usize::try_from(last - earlier).unwrap_or(usize::MAX)
     }
 
     /// Notes a reply.
@@ -56,16 +60,17 @@ mod tests {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let mut replies = Replies::default();
-        replies.note_sent(2, at(1));
+        assert_eq!(replies.note_sent(2, at(1)), 2);
         assert_eq!(replies.heard(), None, "nothing is proven by asking");
         replies.note_answered();
-        replies.note_sent(3, at(2)); // one of the first write, two of this one
+        // One of the first write, two of this one.
+        assert_eq!(replies.note_sent(3, at(2)), 2);
         replies.note_answered();
         assert_eq!(replies.heard(), Some(at(1)));
         replies.note_answered();
         assert_eq!(replies.heard(), Some(at(2)));
         replies.note_answered();
-        replies.note_sent(1, at(3));
+        assert_eq!(replies.note_sent(1, at(3)), 1);
         assert_eq!(replies.heard(), Some(at(2)));
         replies.note_answered();
         assert_eq!((replies.heard(), replies.count()), (Some(at(3)), 5));

@@ -6,6 +6,7 @@
 
 mod answers;
 mod bodies;
+mod times;
 
 use super::Thread;
 use super::body;
@@ -16,10 +17,12 @@ use crate::limits::{LINGER_BYTES, PIPELINE_MAX, READ_FIRST, READ_LEAST, READ_MAX
 use crate::routes::{self, Found, Request, RequestBody};
 use crate::sweeper::{Phase, Watched};
 use bodies::{Gathering, Streaming};
+use souk_meter::Request as Metered;
 use souk_proto::Code;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::rc::Rc;
+use times::Times;
 
 /// The state of one connection.
 pub struct Exchange {
@@ -38,6 +41,7 @@ pub struct Exchange {
     slots: VecDeque<Slot>,
     /// Encoded answers that no write has taken yet.
     output: Vec<u8>,
+    times: Times,
     /// Whether a write is in flight.
     writing: bool,
     /// Bytes that may still be read and dropped.
@@ -71,6 +75,7 @@ impl Exchange {
             partial: false,
             slots: VecDeque::new(),
             output: Vec::new(),
+            times: Times::default(),
             writing: false,
             linger: 0,
             broken: false,
@@ -113,6 +118,7 @@ impl Exchange {
     /// Takes the lent buffer back, longer by what was read, and uses what can be used.
     pub fn restore(&mut self, buffer: Vec<u8>) {
         self.input = buffer;
+        self.times.read();
         if matches!(self.reading, Reading::Gathered(_) | Reading::Streamed(_)) {
             self.watch.expect_anew(Phase::Body);
         }
@@ -141,7 +147,7 @@ impl Exchange {
     pub fn lost(&mut self) {
         self.broken = true;
         self.reading = Reading::Over;
-        self.slots.clear();
+        self.times.lost(&mut self.slots);
         self.output.clear();
     }
 
@@ -184,6 +190,7 @@ impl Exchange {
                 break;
             }
         }
+        self.times.waits(self.partial || matches!(self.reading, Reading::Gathered(_)));
         self.note_wait();
     }
 
@@ -230,7 +237,7 @@ impl Exchange {
             }
             Ok(Some((head, used))) => {
                 self.start += used;
-                self.request(head);
+                self.request(head, used);
                 true
             }
             Err(refusal) => {
@@ -240,7 +247,8 @@ impl Exchange {
         }
     }
 
-    fn request(&mut self, head: Head) {
+    /// Goes on with a head of `used` bytes.
+    fn request(&mut self, head: Head, used: usize) {
         let found = match routes::find(&head) {
             Ok(found) => found,
             Err(misfit) => {
@@ -248,7 +256,8 @@ impl Exchange {
                 let response = routes::turn_down(&self.thread.app, &head, &misfit, trace);
                 // The body of a request without a route is not read, so nothing can follow it.
                 let persistent = head.persistent && head.framing.is_empty();
-                self.answer(&head, persistent, Work::Ready(response));
+                let meter = self.times.begin(routes::NOWHERE, used);
+                self.answer(&head, persistent, Work::Ready(response), meter);
                 if !persistent {
                     self.reading = Reading::Over;
                     self.linger = if head.framing.is_empty() { 0 } else { LINGER_BYTES };
@@ -257,41 +266,42 @@ impl Exchange {
             }
         };
         if head.framing.is_empty() {
-            self.handle(head, found, RequestBody::Empty);
+            self.handle(head, found, RequestBody::Empty, used);
             return;
         }
         if head.expect_continue {
-            self.answer(&head, true, Work::Continue);
+            self.answer(&head, true, Work::Continue, None);
         }
         let decoder = BodyDecoder::new(head.framing, found.body_limit);
         if found.streams_body {
             let (sender, reader) = body::pipe();
             let persistent = head.persistent;
-            self.handle(head, found, RequestBody::Stream(Box::new(reader)));
+            self.handle(head, found, RequestBody::Stream(Box::new(reader)), used);
             self.reading = Reading::Streamed(Box::new(Streaming { decoder, sender, persistent }));
         } else {
             let (bytes, until) = (Vec::new(), None);
-            let gathering = Gathering { decoder, head, found, bytes, until };
+            let gathering = Gathering { decoder, head, found, bytes, until, received: used };
             self.reading = Reading::Gathered(Box::new(gathering));
         }
     }
 
-    /// Starts the handler of a request whose body is there, or streams.
-    fn handle(&mut self, head: Head, found: Found, body: RequestBody) {
+    /// Starts the handler of a request whose body is there, or streams; `received` bytes have come.
+    fn handle(&mut self, head: Head, found: Found, body: RequestBody, received: usize) {
+        let meter = self.times.begin(found.number, received);
         let persistent = head.persistent;
         let (head_only, version) = (head.method == Method::Head, head.version);
         let safe = head.method.is_safe();
         let request = Request { head, body, peer: self.peer, trace: self.thread.trace() };
         let handler = Box::pin(routes::handle(self.thread.app.clone(), found, request));
         let work = Work::Running(handler);
-        self.slots.push_back(Slot { work, persistent, head_only, version, safe });
+        self.slots.push_back(Slot { work, meter, status: 0, persistent, head_only, version, safe });
         self.reading = if persistent { Reading::Head } else { Reading::Over };
     }
 
-    fn answer(&mut self, head: &Head, persistent: bool, work: Work) {
+    fn answer(&mut self, head: &Head, persistent: bool, work: Work, meter: Option<Metered>) {
         let head_only = head.method == Method::Head;
         let (version, safe) = (head.version, head.method.is_safe());
-        self.slots.push_back(Slot { work, persistent, head_only, version, safe });
+        self.slots.push_back(Slot { work, meter, status: 0, persistent, head_only, version, safe });
     }
 
     /// Answers what is not a request, and takes no more of them.
@@ -299,7 +309,8 @@ impl Exchange {
         let work = Work::Ready(routes::refuse(refusal));
         let version = Version::Http11;
         let (persistent, head_only, safe) = (false, false, true);
-        self.slots.push_back(Slot { work, persistent, head_only, version, safe });
+        let meter = self.times.begin(routes::NOWHERE, self.input.len() - self.start);
+        self.slots.push_back(Slot { work, meter, status: 0, persistent, head_only, version, safe });
         self.reading = Reading::Over;
         self.linger = LINGER_BYTES;
     }

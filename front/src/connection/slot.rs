@@ -2,6 +2,7 @@
 
 use crate::http::head::Version;
 use crate::http::{BodySource, Response};
+use souk_meter::Request;
 use souk_proto::Failure;
 use std::future::Future;
 use std::pin::Pin;
@@ -10,6 +11,10 @@ use std::pin::Pin;
 pub struct Slot {
     /// How far it is.
     pub work: Work,
+    /// Its times, if they are taken.
+    pub meter: Option<Request>,
+    /// The answer's status, once it is encoded.
+    pub status: u16,
     /// Whether another request may follow on the connection.
     pub persistent: bool,
     /// Whether the request was HEAD.

@@ -12,7 +12,7 @@ use prost::Message;
 use souk_proto::common::Caller;
 use souk_proto::{Failure, Method};
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A request besides its body, with the means to answer it.
 pub(super) struct Call<'a> {
@@ -56,7 +56,7 @@ impl Call<'_> {
 
     /// What goes with a call that may take so long.
     pub fn context(&self, time: Duration) -> CallContext {
-        CallContext { deadline: Instant::now() + time, trace: self.trace }
+        CallContext { deadline: souk_meter::recent() + time, trace: self.trace }
     }
 }
 

@@ -108,19 +108,33 @@ pub(super) const ROUTES: &[Route] = {
     ]
 };
 
+/// The number of OPTIONS on any path.
+const OPTIONS: usize = ROUTES.len();
+
+/// The number of what leads to no route, or is no request.
+pub const NOWHERE: usize = ROUTES.len() + 1;
+
+/// The names of all routes, by number.
+pub fn names() -> Vec<String> {
+    let routes = ROUTES.iter().map(|route| format!("{} {}", route.method.name(), route.path));
+    routes.chain(["OPTIONS".into(), "(none)".into()]).collect()
+}
+
 /// One path of the table: its routes, and its methods as the Allow header names them.
 struct Place {
-    routes: Vec<&'static Route>,
+    /// Each with its number in the table.
+    routes: Vec<(usize, &'static Route)>,
     allow: String,
 }
 
 static PLACES: LazyLock<Router<Place>> = LazyLock::new(|| {
     let mut places: Vec<(&'static str, Place)> = Vec::new();
-    for route in ROUTES {
+    for (number, route) in ROUTES.iter().enumerate() {
+        let entry = (number, route);
         match places.iter_mut().find(|(path, _)| *path == route.path) {
-            Some((_, place)) => place.routes.push(route),
+            Some((_, place)) => place.routes.push(entry),
             None => {
-                places.push((route.path, Place { routes: vec![route], allow: String::new() }));
+                places.push((route.path, Place { routes: vec![entry], allow: String::new() }));
             }
         }
     }
@@ -132,9 +146,9 @@ static PLACES: LazyLock<Router<Place>> = LazyLock::new(|| {
     router
 });
 
-fn allow(routes: &[&Route]) -> String {
+fn allow(routes: &[(usize, &Route)]) -> String {
     let mut names = Vec::new();
-    for route in routes {
+    for (_, route) in routes {
         names.push(route.method.name());
         if route.method == Method::Get {
             names.push("HEAD");
@@ -161,6 +175,8 @@ pub struct Found {
     pub body_limit: u64,
     /// Whether the body goes to the handler piece by piece ([`super::RequestBody::Stream`]).
     pub streams_body: bool,
+    /// The route's number among [`names`].
+    pub number: usize,
     pub(super) action: Action,
     pub(super) media: Media,
     /// The path's parameter, percent-decoded; empty if it has none.
@@ -204,7 +220,8 @@ pub fn find(head: &Head) -> Result<Found, Misfit> {
     if method == Method::Options {
         return Ok(options(&place.value.allow, parameter));
     }
-    let Some(route) = place.value.routes.iter().find(|route| route.method == method) else {
+    let found = place.value.routes.iter().find(|(_, route)| route.method == method);
+    let Some(&(number, route)) = found else {
         let problem = Code::MethodNotAllowed.into();
         return Err(Misfit { problem, allow: Some(&place.value.allow) });
     };
@@ -212,6 +229,7 @@ pub fn find(head: &Head) -> Result<Found, Misfit> {
     Ok(Found {
         body_limit,
         streams_body: matches!(media, Media::Picture | Media::Multipart),
+        number,
         action: route.action,
         media,
         parameter,
@@ -235,6 +253,7 @@ fn options(allow: &'static str, parameter: String) -> Found {
     Found {
         body_limit: IGNORED_BODY_MAX,
         streams_body: false,
+        number: OPTIONS,
         action: Action::Options,
         media: Media::None,
         parameter,

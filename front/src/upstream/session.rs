@@ -10,6 +10,7 @@ mod tests;
 use super::CallContext;
 use crate::limits::UNAVAILABLE_RETRY;
 use prost::Message;
+use souk_meter::{Batch, Stage};
 use souk_proto::common::Hello;
 use souk_proto::limits::{
     DEADLINE_MAX, HELLO_TIMEOUT, PING_EVERY, PROTOCOL_VERSION, SILENCE_MAX, STREAM_CHUNK,
@@ -78,6 +79,9 @@ struct Waiter {
     waker: Option<Waker>,
     answer: Option<Result<Vec<u8>, Failure>>,
     items: Option<Box<Items>>,
+    /// When a write took the request, and when its answer was read, if that is measured.
+    sent_at: Option<Instant>,
+    answered_at: Option<Instant>,
 }
 
 /// What has come of a streamed answer.
@@ -101,6 +105,10 @@ pub struct Session {
     writer: Option<Waker>,
     /// Uploads that wait until the outbox is low.
     room: Vec<Waker>,
+    /// Requests that no write has taken yet, if they are measured.
+    unsent: Vec<u64>,
+    /// When the last read was done, if that is measured.
+    read_at: Option<Instant>,
     /// Downloads whose answer has not come, for their deadlines.
     heads: Vec<u64>,
     /// What the daemon said of itself.
@@ -131,6 +139,8 @@ impl Session {
             table: RequestTable::new(),
             writer: None,
             room: Vec::new(),
+            unsent: Vec::new(),
+            read_at: None,
             heads: Vec::new(),
             peer: None,
             loss: None,
@@ -143,6 +153,11 @@ impl Session {
     /// Whether it takes requests.
     pub fn is_open(&self) -> bool {
         self.phase == Phase::Open
+    }
+
+    /// How many requests are in flight.
+    pub fn in_flight(&self) -> usize {
+        self.table.len()
     }
 
     /// Whether nothing is in flight.
@@ -207,6 +222,9 @@ impl Session {
         if shape == Shape::Download {
             self.heads.push(id);
         }
+        if souk_meter::is_running() {
+            self.unsent.push(id);
+        }
         self.wake_writer();
         Ok(id)
     }
@@ -253,6 +271,12 @@ impl Session {
                 Trouble::Failed(Code::DeadlineExceeded.into())
             }));
         };
+        if waiter.answer.is_some() {
+            let ends = [(Stage::Queue, waiter.sent_at), (Stage::Link, waiter.answered_at)];
+            for (stage, at) in ends {
+                at.into_iter().for_each(|at| souk_meter::lap_at(stage, at));
+            }
+        }
         match waiter.answer.take() {
             Some(Ok(payload)) => {
                 if waiter.items.is_none() {
@@ -323,6 +347,7 @@ impl Session {
     /// When the link cannot go on.
     pub fn receive(&mut self, buffer: Vec<u8>) -> Result<(), Loss> {
         self.heard = true;
+        self.read_at = souk_meter::mark();
         self.inbox.restore(buffer);
         // Taken out so that frames can be borrowed from it while the rest of the state changes.
         let mut inbox = std::mem::take(&mut self.inbox);
@@ -410,6 +435,13 @@ impl Session {
             remember(&mut self.writer, waker);
             return Poll::Pending;
         };
+        if !self.unsent.is_empty() {
+            souk_meter::batch(Batch::Link, self.unsent.len());
+            let now = souk_meter::mark();
+            for id in self.unsent.drain(..) {
+                self.table.get_mut(id).into_iter().for_each(|waiter| waiter.sent_at = now);
+            }
+        }
         self.room.drain(..).for_each(Waker::wake);
         Poll::Ready(Some(bytes))
     }

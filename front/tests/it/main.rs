@@ -53,6 +53,7 @@ impl Front {
         settings.http.listen = "127.0.0.1:0".into();
         settings.http.threads = 1;
         settings.http.driver = driver.into();
+        settings.admin.listen = String::new();
         settings.link.daemons = daemons.iter().map(ToString::to_string).collect();
         settings.link.secret_file = secret.path().display().to_string();
         change(&mut settings);

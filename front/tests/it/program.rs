@@ -25,6 +25,7 @@ fn program(secret: &Path) -> Command {
         .env("SOUK_LINK_SECRET_FILE", secret)
         .env("SOUK_HTTP_LISTEN", "127.0.0.1:0")
         .env("SOUK_HTTP_THREADS", "1")
+        .env("SOUK_ADMIN_LISTEN", "")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());

@@ -94,6 +94,7 @@ impl StackBuilder {
         let database = fresh_database_name();
         mariadb.server().sql(&format!("CREATE DATABASE {database} CHARACTER SET utf8mb4"))?;
         let redis = Redis::start(dir.join("r"))?;
+        files::make_private_dir(&dir.join("run"))?;
         for secret in ["link", "token"] {
             files::write_secret(&dir.join(secret))?;
         }
@@ -231,6 +232,21 @@ impl Stack {
         format!("http://{}", self.address())
     }
 
+    /// Where daemon `index` shows what it measures: `unix:/path`.
+    pub fn daemon_admin(&self, index: usize) -> String {
+        self.admin("soukd", index)
+    }
+
+    /// Where front `index` shows what it measures: `unix:/path`.
+    pub fn front_admin(&self, index: usize) -> String {
+        self.admin("front", index)
+    }
+
+    fn admin(&self, name: &str, index: usize) -> String {
+        let number = if index == 0 { String::new() } else { format!("-{index}") };
+        format!("unix:{}", text(&self.dir().join(format!("run/{name}-admin{number}.sock"))))
+    }
+
     /// Applies the migrations with `souk migrate`.
     pub fn migrate(&self) -> Result<(), StackError> {
         let output = Command::new(files::sibling("souk")?)
@@ -280,7 +296,8 @@ impl Stack {
             .set("daemon.state_dir", text(&dir.join("state")))
             .set("mysql.url", self.mysql_url())
             .set("redis.url", self.redis_url())
-            .set("sessions.token_secret_file", text(&dir.join("token")));
+            .set("sessions.token_secret_file", text(&dir.join("token")))
+            .set("admin.listen", self.daemon_admin(index));
         config.extend(&self.builder.daemon_config);
         config
     }
@@ -305,7 +322,8 @@ impl Stack {
             .set("http.threads", 1)
             .set("link.node", format!("front-{index}"))
             .set("link.secret_file", text(&self.link_secret_file()))
-            .set("link.daemons", daemons);
+            .set("link.daemons", daemons)
+            .set("admin.listen", self.front_admin(index));
         config.extend(&self.builder.front_config).write(&file)?;
         let mut spec =
             ProgramSpec::new(&label, files::sibling("souk-front")?).arg("--config").arg(file);

@@ -10,6 +10,7 @@ use crate::identity::{device, names};
 use crate::limiter::{Class, address_key};
 use crate::services::store_failure;
 use souk_db::{Change, SessionRecord, UserRow};
+use souk_meter::Count;
 use souk_proto::accounts::{CallerRequest, LoginAnswer, LoginRequest};
 use souk_proto::common::{Caller, Empty};
 use souk_proto::{Code, Failure};
@@ -94,7 +95,10 @@ fn known_device(cx: &Context, caller: &Caller, row: Option<&UserRow>) -> Option<
 }
 
 fn is_remembered(cx: &Context, row: &UserRow, password: &str) -> bool {
-    cx.memo.borrow_mut().knows(row.id, &row.credential_tag, password, cx.monotonic_ns())
+    let now_ns = cx.monotonic_ns();
+    let known = cx.memo.borrow_mut().knows(row.id, &row.credential_tag, password, now_ns);
+    souk_meter::count(if known { Count::MemoHit } else { Count::MemoMiss });
+    known
 }
 
 /// Verifies at full cost and gives the row as it is then.

@@ -1,5 +1,6 @@
 //! The answers on their way out: handlers run, what is ready is encoded, writes take it.
 
+use super::times::Times;
 use super::{Exchange, Reading};
 use crate::connection::slot::{Work, next_chunk};
 use crate::http::{Body, Encoding, response};
@@ -10,9 +11,13 @@ impl Exchange {
     /// Lets the handlers run and encodes what is ready.
     pub fn work(&mut self, cx: &mut Context<'_>) {
         for slot in &mut self.slots {
-            if let Work::Running(handler) = &mut slot.work
-                && let Poll::Ready(response) = handler.as_mut().poll(cx)
-            {
+            let Work::Running(handler) = &mut slot.work else { continue };
+            let mut poll = || handler.as_mut().poll(cx);
+            let polled = match &slot.meter {
+                Some(meter) => meter.enter(poll),
+                None => poll(),
+            };
+            if let Poll::Ready(response) = polled {
                 slot.work = Work::Ready(response);
             }
         }
@@ -23,6 +28,7 @@ impl Exchange {
         }
         let owed = self.slots.len();
         self.encode(cx);
+        self.times.all_encoded();
         if self.blocked || unwanted {
             self.advance();
             self.again = !self.blocked;
@@ -41,6 +47,7 @@ impl Exchange {
         while self.output.len() < WRITE_HIGH {
             let last = self.slots.len() == 1 && matches!(self.reading, Reading::Head);
             let Some(slot) = self.slots.front_mut() else { return };
+            let before = self.output.len();
             if self.output.capacity() == 0 && !matches!(slot.work, Work::Running(_)) {
                 self.output = self.thread.buffer();
             }
@@ -64,6 +71,8 @@ impl Exchange {
                         common: self.thread.common(response),
                     };
                     response::encode(response, &how, &mut self.output);
+                    slot.status = response.status;
+                    Times::sent(slot.meter.as_ref(), self.output.len() - before);
                     let bodiless = slot.head_only || !response::has_body(response.status);
                     if let Body::Stream { length, source } = std::mem::take(&mut response.body)
                         && !bodiless
@@ -84,13 +93,17 @@ impl Exchange {
                     };
                     self.output.extend_from_slice(&chunk);
                     *left -= chunk.len() as u64;
-                    if *left > 0 {
+                    let whole = *left == 0;
+                    if !whole {
                         *next = Box::pin(next_chunk(source));
+                    }
+                    Times::came(slot.meter.as_ref(), chunk.len());
+                    if !whole {
                         continue;
                     }
                 }
             }
-            self.slots.pop_front();
+            self.slots.pop_front().into_iter().for_each(|slot| self.times.encoded(slot));
         }
     }
 
@@ -100,6 +113,7 @@ impl Exchange {
             return None;
         }
         self.writing = true;
+        self.times.taken();
         self.watch.writes();
         Some(std::mem::take(&mut self.output))
     }
@@ -108,6 +122,7 @@ impl Exchange {
     pub fn written(&mut self, buffer: Vec<u8>) {
         self.thread.recycle(buffer);
         self.writing = false;
+        self.times.written();
         self.watch.wrote();
         self.again |= !self.slots.is_empty();
         self.note_wait();

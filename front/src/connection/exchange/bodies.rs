@@ -14,6 +14,8 @@ pub(super) struct Gathering {
     pub(super) bytes: Vec<u8>,
     /// When all of it must be there; set once it begins and is not whole.
     pub(super) until: Option<Instant>,
+    /// Bytes of the request so far, with its head.
+    pub(super) received: usize,
 }
 
 pub(super) struct Streaming {
@@ -40,6 +42,7 @@ impl Exchange {
                 gathering.bytes.reserve(expected(&gathering.head).max(data.len()));
             }
             gathering.bytes.extend_from_slice(data);
+            gathering.received += progress.used;
             self.start += progress.used;
             if progress.done {
                 break;
@@ -59,7 +62,8 @@ impl Exchange {
             return false;
         }
         if let Reading::Gathered(whole) = std::mem::replace(&mut self.reading, Reading::Over) {
-            self.handle(whole.head, whole.found, RequestBody::Full(whole.bytes));
+            let body = RequestBody::Full(whole.bytes);
+            self.handle(whole.head, whole.found, body, whole.received);
         }
         true
     }
@@ -89,6 +93,9 @@ impl Exchange {
             streaming.sender.send(input[progress.data].to_vec());
         }
         self.start += progress.used;
+        if let Some(meter) = self.slots.back().and_then(|slot| slot.meter.as_ref()) {
+            meter.received(progress.used);
+        }
         if progress.done {
             streaming.sender.end(Ok(()));
             let persistent = streaming.persistent;

@@ -61,6 +61,7 @@ impl Session {
             return;
         }
         let flags = frame.header.flags;
+        waiter.answered_at = self.read_at;
         waiter.answer = Some(if flags.has(Flags::ERROR) {
             Err(failure(frame.payload))
         } else {

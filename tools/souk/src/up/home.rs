@@ -33,7 +33,7 @@ impl Home {
 
     /// Makes what is missing: folders and secrets.
     fn prepare(&self) -> Result<(), Failed> {
-        for folder in ["conf", "secrets", "state"] {
+        for folder in ["conf", "run", "secrets", "state"] {
             make_private_dir(&self.path(folder))?;
         }
         for secret in ["secrets/link", "secrets/token"] {
@@ -55,6 +55,11 @@ impl Home {
     /// The path of something in it, as text for a settings file.
     pub fn text(&self, name: &str) -> String {
         self.path(name).to_string_lossy().into_owned()
+    }
+
+    /// The Unix socket with this name, as the programs' settings take it.
+    pub fn socket(&self, name: &str) -> String {
+        format!("unix:{}", self.text(&format!("run/{name}.sock")))
     }
 
     /// The daemon's settings file.

@@ -22,6 +22,7 @@ pub fn daemon(args: &UpArgs, home: &Home, mysql: &str, redis: &str) -> Config {
         .set("mysql.url_file", "")
         .set("redis.url", redis)
         .set("sessions.token_secret_file", home.text("secrets/token"))
+        .set("admin.listen", home.socket("soukd-admin"))
         .set("log.format", "human");
     if args.no_cache {
         config.set("cache.enabled", false);
@@ -42,6 +43,7 @@ pub fn front(args: &UpArgs, home: &Home, daemon: &str) -> Config {
         .set("http.listen", args.http.to_string())
         .set("link.daemons", vec![daemon])
         .set("link.secret_file", home.text("secrets/link"))
+        .set("admin.listen", home.socket("front-admin"))
         .set("log.format", "human");
     if let Some(threads) = args.front_threads {
         config.set("http.threads", i64::from(threads));

@@ -32,6 +32,9 @@ fn the_front_opens_no_store_the_daemon_parses_no_http_and_the_link_does_no_io() 
     never("db/Cargo.toml", &["souk-proto", "soukd", "souk-front", "argon2", "httparse"]);
     let io = ["tokio", "tokio-uring", "monoio", "socket2", "rustix", "souk-db", "souk-process"];
     never("proto/Cargo.toml", &io);
+    // What measures knows neither stores nor requests, and ring threads only by their meters.
+    let rooms = ["souk-db", "souk-proto", "monoio", "tokio", "tokio-uring", "redis", "mysql_async"];
+    never("tools/meter/Cargo.toml", &rooms);
     for file in sources("proto/src") {
         let text = fs::read_to_string(&file).expect("readable");
         for word in ["std::net", "std::fs", "async fn"] {

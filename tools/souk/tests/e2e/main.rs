@@ -13,6 +13,7 @@ mod crowd;
 mod doctor;
 mod faults;
 mod house;
+mod measures;
 mod migrate;
 mod seed;
 mod several;

@@ -29,3 +29,25 @@ pub const REDO_LOG_MIB: std::ops::RangeInclusive<u64> = 64..=512;
 
 /// How long a store may take to answer a health question.
 pub const REACH_WITHIN: Duration = Duration::from_secs(3);
+
+/// Where the admin listeners are when no setting says otherwise: front, daemon.
+pub const ADMIN_DEFAULTS: [&str; 2] = ["127.0.0.1:9101", "127.0.0.1:9102"];
+
+/// Programs looked at together: more do not fit a screen.
+pub const PROGRAMS_MAX: usize = 64;
+
+/// The longest pause of an admin listener before or within an answer. They collect from threads that
+/// look every 200 ms; a program that is stopped or hangs must not hold up the others.
+pub const ADMIN_PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// Seconds between two readings of `souk latency`.
+pub const INTERVAL_S: std::ops::RangeInclusive<f64> = 0.1..=3600.0;
+
+/// How often `souk top` reads and draws.
+pub const TOP_EVERY: Duration = Duration::from_secs(1);
+
+/// Columns of the heat map that are kept, one for each reading: the widest terminals show no more.
+pub const HEAT_COLUMNS_MAX: usize = 512;
+
+/// Events that wait for the screen to be drawn: it is drawn faster than anyone types.
+pub const EVENTS_MAX: usize = 64;

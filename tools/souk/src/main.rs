@@ -3,9 +3,12 @@
 
 mod database;
 mod doctor;
+mod latency;
 mod limits;
 mod migrate;
+mod observe;
 mod seed;
+mod top;
 mod up;
 mod version;
 
@@ -31,6 +34,10 @@ enum Command {
     Seed(seed::SeedArgs),
     /// Say what this machine lacks and how to fix it
     Doctor(doctor::DoctorArgs),
+    /// Show where the time of requests goes, by route and stage
+    Latency(latency::LatencyArgs),
+    /// Show rates, latencies, caches and stores on a screen that is drawn anew each second
+    Top(top::TopArgs),
     /// Show the versions of all programs
     Version,
 }
@@ -51,6 +58,8 @@ fn main() -> ExitCode {
         Command::Migrate(args) => migrate::run(&args),
         Command::Seed(args) => seed::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Latency(args) => latency::run(&args),
+        Command::Top(args) => top::run(args),
         Command::Version => version::run(),
     };
     match done {

@@ -24,7 +24,7 @@ pub struct LatencyArgs {
     /// Go on until Ctrl-C
     #[arg(long)]
     watch: bool,
-    /// Only routes whose name contains this, as in "me" or "GET /api"
+    /// Only routes whose name contains this, as in "/me" or "login", whatever the case
     #[arg(long, value_name = "R")]
     route: Option<String>,
     /// One JSON object for each interval, a line each; times in nanoseconds

@@ -36,8 +36,8 @@ pub const ADMIN_DEFAULTS: [&str; 2] = ["127.0.0.1:9101", "127.0.0.1:9102"];
 /// Programs looked at together: more do not fit a screen.
 pub const PROGRAMS_MAX: usize = 64;
 
-/// The longest pause of an admin listener before or within an answer. They collect from threads that
-/// look every 200 ms; a program that is stopped or hangs must not hold up the others.
+/// The longest pause of an admin listener before or within an answer. They collect from threads
+/// that look every 200 ms; a program that is stopped or hangs must not hold up the others.
 pub const ADMIN_PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// Seconds between two readings of `souk latency`.

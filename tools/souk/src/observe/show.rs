@@ -1,7 +1,7 @@
 //! Figures as people read them.
 
-/// A time in nanoseconds with three digits and a unit, at most eight columns: `12.3 µs`. Times under
-/// a microsecond are not told apart, here as in what the programs record.
+/// A time in nanoseconds with three digits and a unit, at most seven columns: `12.3 µs`. Times
+/// under a microsecond are not told apart, here as in what the programs record.
 pub fn time(ns: u64) -> String {
     if ns < 1_000 {
         return "<1 µs".to_owned();

@@ -115,7 +115,7 @@ fn size(columns: u16, rows: u16) -> Winsize {
 
 #[test]
 fn it_shows_requests_resizes_and_outlives_the_programs_that_it_shows() {
-    let mut stack = Stack::builder().start().unwrap();
+    let mut stack = Stack::builder().daemon_set("limits.enabled", false).start().unwrap();
     let dir = stack.dir().to_str().unwrap().to_owned();
     let mut terminal = Terminal::start(&dir, 80, 24);
     terminal.wait_for("souk-front 0.1.0, soukd 0.1.0");

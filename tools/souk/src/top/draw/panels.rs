@@ -112,10 +112,10 @@ fn process_items(process: &Process, seconds: f64, front: bool) -> Vec<Line<'stat
         items.push(format!("{each} a request").into());
     }
     let open = if front { "connections" } else { "links" };
-    items.push(format!("{} {open}", show::count(process.connections)).into());
+    items.push(format!("{open} {}", show::count(process.connections)).into());
     items.push(show::bytes(process.memory).into());
     let (used, most) = process.descriptors;
-    items.push(format!("{} of {} files", show::count(used), show::count(most)).into());
+    items.push(format!("files {} of {}", show::count(used), show::count(most)).into());
     match process.loop_lag_s {
         Some(lag) if lag.is_finite() => {
             items.push(format!("lag under {}", show::seconds(lag)).into());

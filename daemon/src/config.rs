@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 use souk_meter::{AdminSettings, LatencySettings};
 use souk_process::{LogSettings, SettingsError, in_range, invalid};
+use souk_trace::Endpoint;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -39,6 +40,8 @@ pub struct Settings {
     pub admin: AdminSettings,
     /// What it measures.
     pub latency: LatencySettings,
+    /// Spans for a collector.
+    pub tracing: TracingSettings,
     /// Log output.
     pub log: LogSettings,
 }
@@ -192,8 +195,27 @@ impl Default for Settings {
             pictures: PictureSettings::default(),
             admin: AdminSettings::at("127.0.0.1:9102"),
             latency: LatencySettings::default(),
+            tracing: TracingSettings::default(),
             log: LogSettings::default(),
         }
+    }
+}
+
+/// `[tracing]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TracingSettings {
+    /// Base URL of an OpenTelemetry collector that takes OTLP/HTTP; empty means none.
+    pub otlp_endpoint: String,
+}
+
+impl TracingSettings {
+    /// Where spans go.
+    ///
+    /// # Errors
+    /// If it is set and no `http://` URL.
+    pub fn endpoint(&self) -> Result<Option<Endpoint>, SettingsError> {
+        Endpoint::parse(&self.otlp_endpoint)
     }
 }
 
@@ -349,6 +371,7 @@ impl souk_process::Settings for Settings {
         in_range("pictures.queue", self.pictures.queue, 1..=1_024)?;
         self.admin.place()?;
         self.latency.validate()?;
+        self.tracing.endpoint()?;
         self.log.validate()
     }
 }
@@ -473,6 +496,7 @@ mod tests {
             ("limits.read_burst", "0"),
             ("guessing.device_budget", "0"),
             ("pictures.queue", "0"),
+            ("tracing.otlp_endpoint", "collector"),
             ("log.format", "xml"),
         ] {
             let error = load::<Settings>(&required().flag(key, Some(value)));

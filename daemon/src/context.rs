@@ -11,6 +11,7 @@ use crate::pictures::Pictures;
 use souk_db::Stores;
 use souk_process::{SettingsError, read_secret};
 use souk_proto::{Code, Failure};
+use souk_trace::{current, within};
 use std::cell::{Cell, RefCell};
 use std::fmt::Debug;
 use std::path::Path;
@@ -172,7 +173,8 @@ impl Context {
         let mut background = self.background.borrow_mut();
         while background.try_join_next().is_some() {}
         if background.len() < BACKGROUND_MAX {
-            background.spawn_local(work(Rc::clone(&self.stores)));
+            let work = work(Rc::clone(&self.stores));
+            background.spawn_local(within(current(), work));
         }
     }
 

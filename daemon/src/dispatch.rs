@@ -12,11 +12,13 @@ use souk_proto::accounts::{GetPictureRequest, SetPictureRequest};
 use souk_proto::common::{ReadyAnswer, ReadyRequest};
 use souk_proto::limits::STREAM_CHUNK;
 use souk_proto::{Code, Failure, Method};
+use souk_trace::within;
 use std::rc::Rc;
 use std::time::Instant;
 
 /// Starts a request, or refuses it if its message cannot be read.
 pub(crate) fn start(link: &Rc<Link>, call: &Call, payload: &[u8]) {
+    let _entered = call.trace.enter();
     let started = match call.method {
         Method::Ready => unary(link, call, payload, ready),
         Method::CreateUser => unary(link, call, payload, accounts::create_user),
@@ -53,8 +55,7 @@ fn decode<Q: Message + Default>(call: &Call, payload: &[u8]) -> Result<(Q, Reque
     meter.received(payload.len());
     meter.lap_at(Stage::Queue, souk_meter::recent());
     let message = Q::decode(payload).map_err(|error| {
-        let (method, trace) = (call.method, call.trace_id);
-        tracing::warn!(?method, trace = format!("{trace:032x}"), %error, "malformed message");
+        tracing::warn!(method = ?call.method, %error, "malformed message");
         Failure::new(Code::MalformedMessage)
     })?;
     souk_meter::mark().into_iter().for_each(|now| meter.lap_at(Stage::Decode, now));
@@ -72,10 +73,10 @@ where
     let ticket = link.ticket(call, meter);
     let context = Rc::clone(link.shard().context());
     let deadline = call.deadline;
-    let work = async move {
+    let work = within(ticket.trace(), async move {
         let answer = ticket.measure(service(&context, request, deadline)).await;
         ticket.answer(&answer);
-    };
+    });
     link.start(call, None, work, is_abortable(call.method));
     Ok(())
 }
@@ -98,11 +99,11 @@ fn set_picture(link: &Rc<Link>, call: &Call, payload: &[u8]) -> Result<(), Failu
     } else {
         (None, BodyStream::of([]))
     };
-    let work = async move {
+    let work = within(ticket.trace(), async move {
         let service = accounts::set_picture(&context, request, body, deadline);
         let answer = ticket.measure(service).await;
         ticket.answer(&answer);
-    };
+    });
     link.start(call, sender, work, false);
     Ok(())
 }
@@ -113,7 +114,9 @@ fn get_picture(link: &Rc<Link>, call: &Call, payload: &[u8]) -> Result<(), Failu
     let ticket = link.ticket(call, meter);
     let context = Rc::clone(link.shard().context());
     let deadline = call.deadline;
-    let work = async move { send_picture(&context, request, deadline, ticket).await };
+    let work = within(ticket.trace(), async move {
+        send_picture(&context, request, deadline, ticket).await;
+    });
     // Not abortable: an open that is dropped on the ring loses its descriptor. The stream ends by
     // itself at the next item when nobody waits for it.
     link.start(call, None, work, false);

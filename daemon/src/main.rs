@@ -48,7 +48,7 @@ fn main() -> ExitCode {
         souk_process::say(to_toml(&settings).trim_end());
         return ExitCode::SUCCESS;
     }
-    if let Err(error) = souk_process::log::init(&settings.log) {
+    if let Err(error) = souk_process::log::init(&settings.log, souk_trace::current_id) {
         return fail(&error, 2);
     }
     match soukd::startup::run(settings) {

@@ -30,6 +30,14 @@ pub(crate) fn hub(settings: &LatencySettings) -> Arc<Hub> {
     Hub::new(plan, settings.enabled)
 }
 
+/// The name of an outcome.
+pub(crate) fn outcome_name(outcome: usize) -> &'static str {
+    match outcome {
+        OK => "ok",
+        number => Code::from_number(u32::try_from(number).unwrap_or(u32::MAX)).name(),
+    }
+}
+
 /// The names of the methods by number; numbers in between have none and are never used.
 fn routes() -> Vec<String> {
     let mut names = vec!["(unknown)".to_owned()];

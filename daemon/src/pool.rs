@@ -6,6 +6,7 @@
 
 use souk_meter::Stage;
 use souk_proto::{Code, Failure};
+use souk_trace::{Context, current};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -46,14 +47,15 @@ struct Queue<W> {
 
 /// What a thread does next.
 enum Next<W> {
-    Run(Job<W>),
+    Run(Context, Job<W>),
     /// Nothing came for [`POOL_IDLE_AFTER`].
     Idle,
     End,
 }
 
 struct State<W> {
-    jobs: VecDeque<Job<W>>,
+    /// Each with the request that it is for.
+    jobs: VecDeque<(Context, Job<W>)>,
     closed: bool,
 }
 
@@ -140,7 +142,7 @@ impl<W> Queue<W> {
         if state.jobs.len() >= self.capacity {
             return Err(Failure::new(Code::Busy).retry_after(POOL_RETRY_AFTER));
         }
-        state.jobs.push_back(job);
+        state.jobs.push_back((current(), job));
         drop(state);
         self.filled.notify_one();
         Ok(())
@@ -159,7 +161,7 @@ impl<W> Queue<W> {
         };
         match state.jobs.pop_front() {
             _ if state.closed => Next::End,
-            Some(job) => Next::Run(job),
+            Some((request, job)) => Next::Run(request, job),
             None => Next::Idle,
         }
     }
@@ -180,8 +182,9 @@ fn work<W: Worker>(queue: &Queue<W>, mut worker: W) {
     let mut knows_idle = true;
     loop {
         match queue.pop(knows_idle) {
-            Next::Run(job) => {
+            Next::Run(request, job) => {
                 knows_idle = false;
+                let _entered = request.enter();
                 let job = std::panic::AssertUnwindSafe(|| job(&mut worker));
                 if std::panic::catch_unwind(job).is_err() {
                     tracing::error!("a pool job panicked; its caller gets an internal error");

@@ -12,6 +12,7 @@ use slab::Slab;
 use souk_db::{StoreSettings, Stores};
 use souk_meter::{Level, Meter};
 use souk_proto::common::Hello;
+use souk_trace::{Slow, Tracer};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::{Arc, mpsc as std_mpsc};
@@ -34,12 +35,16 @@ pub(crate) struct Plan {
     pub(crate) meter: Meter,
     /// Shard 0 has the door.
     pub(crate) door: Option<Door>,
+    /// Makes the spans of sampled requests.
+    pub(crate) tracer: Tracer,
 }
 
 /// A shard as its links and requests see it.
 pub(crate) struct Shard {
     context: Rc<Context>,
     hello: Hello,
+    tracer: Tracer,
+    slow: Slow,
     links: RefCell<Slab<Rc<Link>>>,
     /// Requests whose task has not ended, on links that live and links that are gone.
     running: Cell<usize>,
@@ -65,6 +70,8 @@ pub(crate) fn run(mut plan: Plan, ready: &std_mpsc::Sender<Result<(), StartupErr
 }
 
 async fn serve(plan: Plan, ready: &std_mpsc::Sender<Result<(), StartupError>>) {
+    // The stores ask this thread for their spans.
+    plan.tracer.install();
     let stores = match Stores::open(&plan.stores).await {
         Ok(stores) => stores,
         Err(source) => return drop(ready.send(Err(StartupError::Store(source)))),
@@ -73,6 +80,8 @@ async fn serve(plan: Plan, ready: &std_mpsc::Sender<Result<(), StartupError>>) {
     let shard = Rc::new(Shard {
         context: Rc::clone(&context),
         hello: plan.hello,
+        tracer: plan.tracer,
+        slow: Slow::new(plan.settings.log.slow_ms),
         links: RefCell::default(),
         running: Cell::new(0),
         ended: Notify::new(),
@@ -135,6 +144,16 @@ impl Shard {
     /// What services run over.
     pub(crate) fn context(&self) -> &Rc<Context> {
         &self.context
+    }
+
+    /// What makes spans.
+    pub(crate) fn tracer(&self) -> &Tracer {
+        &self.tracer
+    }
+
+    /// What logs slow requests.
+    pub(crate) fn slow(&self) -> &Slow {
+        &self.slow
     }
 
     /// Serves a link that the door checked.

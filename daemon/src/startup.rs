@@ -14,6 +14,7 @@ use souk_meter::{Admin, AdminError, Hub, Queue};
 use souk_process::SettingsError;
 use souk_proto::common::Hello;
 use souk_proto::limits::{NODE_MAX, PROTOCOL_VERSION};
+use souk_trace::{Exporter, Service, Tracer};
 use std::fmt::Write as _;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -111,10 +112,13 @@ pub fn run(settings: Settings) -> Result<(), StartupError> {
     hub.queue(Queue::Argon2, move || waiting.hashing.waiting() as u64);
     let waiting = Arc::clone(&shared);
     hub.queue(Queue::Pictures, move || waiting.pictures.waiting() as u64);
+    let node = node_name(&settings, bound);
+    let exporter = start_exporter(&settings, &node)?;
 
     let (stop, stopped) = watch::channel(false);
     let launch = Launch {
-        node: node_name(&settings, bound),
+        node,
+        tracer: exporter.tracer().clone(),
         stores: store_settings(&settings, mysql_url),
         shards: settings.shards(),
         settings: Arc::new(settings),
@@ -145,13 +149,24 @@ pub fn run(settings: Settings) -> Result<(), StartupError> {
         }
     }
     admin.stop();
+    exporter.stop();
     tracing::info!("soukd stopped");
     Ok(())
+}
+
+/// Starts what sends spans to a collector, if there is one.
+fn start_exporter(settings: &Settings, node: &str) -> Result<Exporter, StartupError> {
+    let (name, version) = ("soukd", env!("CARGO_PKG_VERSION"));
+    let service = Service { name, version, instance: node };
+    // Traces begin at the front: what it does not sample is not sampled here.
+    Exporter::start(settings.tracing.endpoint()?, 0.0, &service)
+        .map_err(system("start the thread that exports spans"))
 }
 
 /// What all shards start from.
 struct Launch {
     node: String,
+    tracer: Tracer,
     stores: StoreSettings,
     shards: u32,
     settings: Arc<Settings>,
@@ -184,6 +199,7 @@ impl Launch {
                 meter: self.hub.thread(),
                 stop: self.stopped.clone(),
                 door: door.take(),
+                tracer: self.tracer.clone(),
             };
             let ready = ready.clone();
             let notice = events.notice(Event::ShardEnded(shard));

@@ -5,6 +5,7 @@ mod connect;
 mod group;
 mod reader;
 mod replica;
+mod run;
 
 pub use connect::options;
 pub use group::{Write, Writer};

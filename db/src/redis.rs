@@ -6,6 +6,7 @@ mod replies;
 mod resp;
 mod script;
 mod socket;
+mod traced;
 
 pub use pipeline::{Answer, Redis};
 pub use resp::Reply;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use souk_meter::{AdminSettings, LatencySettings};
 use souk_process::{LogSettings, SettingsError, in_range, invalid};
 use souk_proto::limits::NODE_MAX;
+use souk_trace::Endpoint;
 use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::Path;
@@ -30,6 +31,8 @@ pub struct Settings {
     pub admin: AdminSettings,
     /// What it measures.
     pub latency: LatencySettings,
+    /// Spans for a collector.
+    pub tracing: TracingSettings,
     /// Log output.
     pub log: LogSettings,
 }
@@ -101,9 +104,20 @@ impl Default for Settings {
             link: LinkSettings::default(),
             admin: AdminSettings::at("127.0.0.1:9101"),
             latency: LatencySettings::default(),
+            tracing: TracingSettings::default(),
             log: LogSettings::default(),
         }
     }
+}
+
+/// `[tracing]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TracingSettings {
+    /// Base URL of an OpenTelemetry collector that takes OTLP/HTTP; empty means none.
+    pub otlp_endpoint: String,
+    /// Share of the traces begun here that are sampled, 0 to 1.
+    pub sample_ratio: f64,
 }
 
 impl Default for HttpSettings {
@@ -148,6 +162,12 @@ impl Default for LinkSettings {
     }
 }
 
+impl Default for TracingSettings {
+    fn default() -> TracingSettings {
+        TracingSettings { otlp_endpoint: String::new(), sample_ratio: 0.01 }
+    }
+}
+
 impl souk_process::Settings for Settings {
     fn validate(&self) -> Result<(), SettingsError> {
         self.http.validate()?;
@@ -158,6 +178,8 @@ impl souk_process::Settings for Settings {
         self.link.validate()?;
         self.admin.place()?;
         self.latency.validate()?;
+        self.tracing.endpoint()?;
+        in_range("tracing.sample_ratio", self.tracing.sample_ratio, 0.0..=1.0)?;
         self.log.validate()
     }
 }
@@ -228,6 +250,16 @@ impl TimeoutSettings {
     /// How long the daemon may take for a request.
     pub fn request(&self) -> Duration {
         Duration::from_secs(self.request_s)
+    }
+}
+
+impl TracingSettings {
+    /// Where spans go.
+    ///
+    /// # Errors
+    /// If it is set and no `http://` URL.
+    pub fn endpoint(&self) -> Result<Option<Endpoint>, SettingsError> {
+        Endpoint::parse(&self.otlp_endpoint)
     }
 }
 
@@ -311,6 +343,9 @@ mod tests {
                 "[link]\nnode = \"0123456789012345678901234567890123456789012345678901234567890123456789\"",
                 "link.node",
             ),
+            ("[tracing]\notlp_endpoint = \"collector:4318\"", "tracing.otlp_endpoint"),
+            ("[tracing]\nsample_ratio = 1.5", "tracing.sample_ratio"),
+            ("[log]\nslow_ms = 60001", "log.slow_ms"),
             ("[http]\ncolour = 1", "colour"),
         ] {
             let error = read(text).expect_err(text);

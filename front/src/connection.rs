@@ -7,9 +7,10 @@
 mod body;
 mod exchange;
 mod slot;
+mod trace;
 
 use crate::app::App;
-use crate::http::{Date, Encoding, Response, Version, response};
+use crate::http::{Date, Encoding, Head, Response, Version, response};
 use crate::limits::{LINGER_BYTES, READ_FIRST, SPARE_BUFFER_MAX, SPARE_BUFFERS};
 use crate::listener::Permit;
 use crate::routes;
@@ -22,6 +23,7 @@ use monoio::net::TcpStream;
 use monoio::net::tcp::{TcpOwnedReadHalf, TcpOwnedWriteHalf};
 use souk_meter::Level;
 use souk_proto::Code;
+use souk_trace::{Slow, Tracer};
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::net::{IpAddr, Shutdown};
@@ -30,6 +32,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::SystemTime;
+use trace::Trace;
 
 /// What the connections of one ring thread share.
 pub struct Thread {
@@ -44,20 +47,26 @@ pub struct Thread {
     date: RefCell<Date>,
     /// Write buffers between two uses.
     spare: RefCell<Vec<Vec<u8>>>,
-    trace: Cell<u64>,
+    tracer: Tracer,
+    /// Logs slow requests.
+    slow: Slow,
+    /// The last trace id was made from it.
+    trace_seed: Cell<u64>,
 }
 
 impl Thread {
     /// The shared part of a thread that has no connection yet.
-    pub fn new(app: Rc<App>) -> Thread {
+    pub fn new(app: Rc<App>, tracer: Tracer) -> Thread {
         Thread {
             common: routes::security_headers(&app.settings, false),
             page_common: routes::security_headers(&app.settings, true),
             sweeper: Rc::new(Sweeper::new(&app.settings.timeouts)),
+            slow: Slow::new(app.settings.log.slow_ms),
             app,
             date: RefCell::new(Date::new(SystemTime::now())),
             spare: RefCell::default(),
-            trace: Cell::new(getrandom::u64().unwrap_or(ODD)),
+            tracer,
+            trace_seed: Cell::new(getrandom::u64().unwrap_or(ODD)),
         }
     }
 
@@ -68,10 +77,15 @@ impl Thread {
         souk_meter::level(Level::Connections, self.sweeper.len() as u64);
     }
 
+    /// The trace of a request with this head, which leads to this route if to any.
+    fn trace(&self, head: &Head, route: Option<&'static str>) -> Trace {
+        Trace::of(&self.tracer, head, route, self.trace_id())
+    }
+
     /// A number that no other request has.
-    fn trace(&self) -> u128 {
-        let next = self.trace.get().wrapping_add(ODD);
-        self.trace.set(next);
+    fn trace_id(&self) -> u128 {
+        let next = self.trace_seed.get().wrapping_add(ODD);
+        self.trace_seed.set(next);
         u128::from(mix(next)) << 64 | u128::from(mix(next ^ ODD))
     }
 
@@ -209,7 +223,7 @@ pub async fn turn_away(thread: Rc<Thread>, mut stream: TcpStream, code: Code) {
         head_only: false,
         common: &thread.common,
     };
-    let refusal = routes::refuse(code);
+    let refusal = routes::refuse(code, thread.trace_id());
     souk_meter::refused(routes::NOWHERE, usize::from(refusal.status));
     response::encode(&refusal, &how, &mut answer);
     let (result, _) = stream.write_all(answer).await;

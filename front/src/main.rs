@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         souk_process::say(souk_process::to_toml(&settings).trim_end());
         return ExitCode::SUCCESS;
     }
-    if let Err(error) = souk_process::log::init(&settings.log) {
+    if let Err(error) = souk_process::log::init(&settings.log, souk_trace::current_id) {
         return refuse(&error, BAD_SETTINGS);
     }
     match serve(settings) {

@@ -31,6 +31,7 @@ pub use table::{Found, Misfit, NOWHERE, find, names};
 use crate::app::App;
 use crate::config::Settings;
 use crate::http::{BodySource, Head, Response};
+use souk_trace::Context;
 use std::net::IpAddr;
 use std::rc::Rc;
 
@@ -42,8 +43,8 @@ pub struct Request {
     pub body: RequestBody,
     /// The address of the socket's other end.
     pub peer: IpAddr,
-    /// The trace id that goes with the request over the link and into problem answers.
-    pub trace: u128,
+    /// The trace that goes with the request over the link; its id goes into problem answers.
+    pub trace: Context,
 }
 
 /// A request's body.
@@ -62,13 +63,13 @@ pub async fn handle(app: Rc<App>, found: Found, request: Request) -> Response {
 }
 
 /// The answer to a request that was refused before it came to a route, or by the connection.
-pub fn refuse<'a>(why: impl Into<Problem<'a>>) -> Response {
-    problem::answer(&why.into(), None)
+pub fn refuse<'a>(why: impl Into<Problem<'a>>, trace: u128) -> Response {
+    problem::answer(&why.into(), trace)
 }
 
 /// The answer to a request whose head leads to no route, or whose body is not taken.
 pub fn turn_down(app: &App, head: &Head, misfit: &Misfit, trace: u128) -> Response {
-    let mut response = problem::answer(&misfit.problem, Some(trace));
+    let mut response = problem::answer(&misfit.problem, trace);
     if let Some(methods) = misfit.allow {
         response.headers.push("allow", methods);
     }
@@ -130,8 +131,8 @@ mod tests {
 
     #[test]
     fn refusals_of_the_parser_and_of_the_link_are_problems() {
-        assert_eq!(refuse(&Refusal::bad("no")).status, 400);
-        assert_eq!(refuse(&Failure::new(Code::RequestTimeout)).status, 408);
-        assert_eq!(refuse(Code::Busy).headers.get("retry-after"), Some("1"));
+        assert_eq!(refuse(&Refusal::bad("no"), 1).status, 400);
+        assert_eq!(refuse(&Failure::new(Code::RequestTimeout), 1).status, 408);
+        assert_eq!(refuse(Code::Busy, 1).headers.get("retry-after"), Some("1"));
     }
 }

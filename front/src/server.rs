@@ -10,6 +10,7 @@ use crate::measures;
 use crate::upstream::{Daemons, Upstream};
 use monoio::io::AsyncReadRent;
 use souk_meter::{Admin, AdminError, Meter, Running};
+use souk_trace::{Exporter, Service, Tracer};
 use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
@@ -47,7 +48,7 @@ pub enum StartError {
     #[error(transparent)]
     Admin(#[from] AdminError),
     /// A thread or its runtime cannot be made.
-    #[error("cannot start a ring thread: {0}")]
+    #[error("cannot start a thread: {0}")]
     Thread(io::Error),
 }
 
@@ -68,6 +69,7 @@ pub struct Server {
     driver: Driver,
     threads: Vec<(UnixStream, JoinHandle<()>)>,
     admin: Running,
+    exporter: Exporter,
 }
 
 /// What one ring thread is made from.
@@ -77,6 +79,7 @@ struct Plan {
     driver: Driver,
     meter: Meter,
     counts: Arc<Counts>,
+    tracer: Tracer,
     socket: std::net::TcpListener,
     stop: UnixStream,
     ready: mpsc::Sender<io::Result<()>>,
@@ -98,6 +101,7 @@ impl Server {
             .map_err(|source| StartError::Listen { address: wanted, source })?;
         let address = sockets[0].local_addr().map_err(StartError::Thread)?;
         let counts = Counts::new(&settings.connections);
+        let exporter = start_exporter(&settings, &daemons.node)?;
         let settings = Arc::new(settings);
         let (ready, outcomes) = mpsc::channel();
         let mut threads = Vec::with_capacity(count);
@@ -109,6 +113,7 @@ impl Server {
                 driver,
                 meter: hub.thread(),
                 counts: counts.clone(),
+                tracer: exporter.tracer().clone(),
                 socket,
                 stop: stopped,
                 ready: ready.clone(),
@@ -128,7 +133,7 @@ impl Server {
             tracing::info!(%place, "measurements are shown");
         }
         let admin = admin.start()?;
-        Ok(Server { address, driver, threads, admin })
+        Ok(Server { address, driver, threads, admin, exporter })
     }
 
     /// Where it serves.
@@ -154,6 +159,7 @@ impl Server {
             }
         }
         self.admin.stop();
+        self.exporter.stop();
     }
 }
 
@@ -166,6 +172,14 @@ fn find_daemons(settings: &Settings) -> Result<Daemons, StartError> {
         addresses.push(found.ok_or_else(|| failed(io::Error::other("it has no address")))?);
     }
     Ok(Daemons { addresses, secret: settings.link.secret()?, node: settings.link.node_name() })
+}
+
+/// Starts what sends spans to a collector, if there is one.
+fn start_exporter(settings: &Settings, node: &str) -> Result<Exporter, StartError> {
+    let service =
+        Service { name: "souk-front", version: env!("CARGO_PKG_VERSION"), instance: node };
+    let (endpoint, share) = (settings.tracing.endpoint()?, settings.tracing.sample_ratio);
+    Exporter::start(endpoint, share, &service).map_err(StartError::Thread)
 }
 
 impl Plan {
@@ -190,7 +204,7 @@ impl Plan {
         let upstream = Upstream::start(&self.daemons);
         upstream.settled().await;
         let app = Rc::new(App { settings: self.settings, upstream });
-        let thread = Rc::new(Thread::new(app));
+        let thread = Rc::new(Thread::new(app, self.tracer));
         let listener = Listener::new(self.socket, self.driver, thread.clone(), self.counts)?;
         let sweeping = thread.clone();
         monoio::spawn(async move {

@@ -14,6 +14,7 @@ use prost::Message;
 use session::{Shape, Trouble, unavailable};
 use souk_meter::Level;
 use souk_proto::{Code, Failure, Method};
+use souk_trace::Context;
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
@@ -28,7 +29,7 @@ pub struct CallContext {
     /// When the answer is no longer wanted. It is cut to [`souk_proto::limits::DEADLINE_MAX`].
     pub deadline: Instant,
     /// Follows the client's request through both programs.
-    pub trace: u128,
+    pub trace: Context,
 }
 
 /// How to reach the daemons.

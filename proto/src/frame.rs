@@ -10,12 +10,16 @@
 //!     16     4  time left for the request, milliseconds (REQUEST only, else 0)
 //!     20     4  reserved, 0
 //!     24    16  trace id
-//!     40        payload
+//!     40     8  parent span id, not 0: only there when the flag SAMPLED is set
+//!  40/48        payload
 //! ```
 //!
-//! All integers are big-endian. A deadline travels as the time left, so clocks need not agree.
+//! All integers are big-endian. A deadline travels as the time left, so clocks need not agree. The
+//! fields up to offset 40 are the same in every version of the protocol: so a HELLO, which is never
+//! sampled, can always be read, and a peer of another version is told from garbage.
 
-use crate::limits::{HEADER_LEN, PAYLOAD_MAX};
+use crate::limits::{HEADER_LEN, PARENT_LEN, PAYLOAD_MAX};
+use std::num::NonZeroU64;
 
 /// What a frame is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +73,10 @@ impl Flags {
     /// The payload is `common.Error`. On a PUSH it ends the stream.
     pub const ERROR: Flags = Flags(4);
 
-    const KNOWN: u8 = 7;
+    /// A parent span id follows the fixed fields. [`Header::parent_span`] says so to others.
+    const SAMPLED: Flags = Flags(8);
+
+    const KNOWN: u8 = 15;
 
     /// Whether every bit of `other` is set.
     pub fn has(self, other: Flags) -> bool {
@@ -97,12 +104,15 @@ pub struct Header {
     pub deadline_ms: u32,
     /// Follows a client's request through both programs.
     pub trace_id: u128,
+    /// The sender's span that the request belongs to, if its trace is sampled (W3C Trace Context).
+    pub parent_span: Option<NonZeroU64>,
 }
 
 impl Header {
     /// A header with just a kind and a request id.
     pub fn new(kind: Kind, request_id: u64) -> Header {
-        Header { kind, flags: Flags::NONE, method: 0, request_id, deadline_ms: 0, trace_id: 0 }
+        let (flags, method, deadline_ms) = (Flags::NONE, 0, 0);
+        Header { kind, flags, method, request_id, deadline_ms, trace_id: 0, parent_span: None }
     }
 
     /// The same header with these flags.
@@ -110,7 +120,13 @@ impl Header {
         Header { flags, ..self }
     }
 
-    /// Writes the header for a payload of `payload_len` bytes over the first [`HEADER_LEN`] bytes
+    /// How many bytes [`Header::write`] writes.
+    #[allow(clippy::len_without_is_empty)] // a header is never empty
+    pub fn len(&self) -> usize {
+        HEADER_LEN + if self.parent_span.is_some() { PARENT_LEN } else { 0 }
+    }
+
+    /// Writes the header for a payload of `payload_len` bytes over the first [`Header::len`] bytes
     /// of `out`.
     ///
     /// # Panics
@@ -118,12 +134,18 @@ impl Header {
     pub fn write(&self, payload_len: u32, out: &mut [u8]) {
         out[0..4].copy_from_slice(&payload_len.to_be_bytes());
         out[4] = self.kind as u8;
-        out[5] = self.flags.0;
+        out[5] = match self.parent_span {
+            Some(_) => self.flags.with(Flags::SAMPLED).0,
+            None => self.flags.0,
+        };
         out[6..8].copy_from_slice(&self.method.to_be_bytes());
         out[8..16].copy_from_slice(&self.request_id.to_be_bytes());
         out[16..20].copy_from_slice(&self.deadline_ms.to_be_bytes());
         out[20..24].fill(0);
         out[24..40].copy_from_slice(&self.trace_id.to_be_bytes());
+        if let Some(span) = self.parent_span {
+            out[40..48].copy_from_slice(&span.get().to_be_bytes());
+        }
     }
 }
 
@@ -151,6 +173,9 @@ pub enum FrameError {
     /// The reserved field is not zero.
     #[error("a frame's reserved field is not zero")]
     Reserved,
+    /// The frame is sampled and names no parent span.
+    #[error("a sampled frame has the parent span 0")]
+    NoParent,
 }
 
 /// Reads the frame at the start of `bytes`: the frame and its whole length, or nothing if it is
@@ -173,16 +198,24 @@ pub fn decode(bytes: &[u8]) -> Result<Option<(FrameRef<'_>, usize)>, FrameError>
     if field::<4>(head, 20) != [0; 4] {
         return Err(FrameError::Reserved);
     }
+    let (parent_span, rest) = if Flags(head[5]).has(Flags::SAMPLED) {
+        let Some((span, rest)) = rest.split_first_chunk::<PARENT_LEN>() else { return Ok(None) };
+        let span = NonZeroU64::new(u64::from_be_bytes(*span));
+        (Some(span.ok_or(FrameError::NoParent)?), rest)
+    } else {
+        (None, rest)
+    };
     let header = Header {
         kind,
-        flags: Flags(head[5]),
+        flags: Flags(head[5] & !Flags::SAMPLED.0),
         method: u16::from_be_bytes(field(head, 6)),
         request_id: u64::from_be_bytes(field(head, 8)),
         deadline_ms: u32::from_be_bytes(field(head, 16)),
         trace_id: u128::from_be_bytes(field(head, 24)),
+        parent_span,
     };
     let payload = rest.get(..length as usize);
-    Ok(payload.map(|payload| (FrameRef { header, payload }, HEADER_LEN + payload.len())))
+    Ok(payload.map(|payload| (FrameRef { header, payload }, header.len() + payload.len())))
 }
 
 fn field<const N: usize>(head: &[u8; HEADER_LEN], at: usize) -> [u8; N] {
@@ -194,8 +227,9 @@ fn field<const N: usize>(head: &[u8; HEADER_LEN], at: usize) -> [u8; N] {
 #[cfg(test)]
 mod tests {
     use super::{Flags, FrameError, Header, Kind, decode};
-    use crate::limits::{HEADER_LEN, PAYLOAD_MAX};
+    use crate::limits::{HEADER_LEN, PARENT_LEN, PAYLOAD_MAX};
     use proptest::prelude::*;
+    use std::num::NonZeroU64;
 
     fn header() -> Header {
         Header {
@@ -205,7 +239,12 @@ mod tests {
             request_id: 0x0304_0506_0708_090a,
             deadline_ms: 0x0b0c_0d0e,
             trace_id: 0x0f,
+            parent_span: None,
         }
+    }
+
+    fn sampled() -> Header {
+        Header { parent_span: NonZeroU64::new(0x1112_1314_1516_1718), ..header() }
     }
 
     #[test]
@@ -221,6 +260,15 @@ mod tests {
     }
 
     #[test]
+    fn the_bytes_of_a_sampled_header_are_pinned() {
+        let mut bytes = [0xff; HEADER_LEN + PARENT_LEN];
+        assert_eq!(sampled().len(), bytes.len());
+        sampled().write(5, &mut bytes);
+        assert_eq!(bytes[..8], [0, 0, 0, 5, 2, 9, 1, 2]);
+        assert_eq!(bytes[39..], [15, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18]);
+    }
+
+    #[test]
     fn bad_headers_are_refused_with_their_reason() {
         let mut good = [0; HEADER_LEN];
         header().write(0, &mut good);
@@ -232,11 +280,15 @@ mod tests {
         assert_eq!(with(0, 0xff), Err(FrameError::TooLong(0xff00_0000)));
         assert_eq!(with(4, 0), Err(FrameError::UnknownKind(0)));
         assert_eq!(with(4, 9), Err(FrameError::UnknownKind(9)));
-        assert_eq!(with(5, 8), Err(FrameError::UnknownFlags(8)));
+        assert_eq!(with(5, 16), Err(FrameError::UnknownFlags(16)));
         assert_eq!(with(23, 1), Err(FrameError::Reserved));
         let mut longest = good;
         header().write(u32::try_from(PAYLOAD_MAX).expect("small"), &mut longest);
         assert_eq!(decode(&longest), Ok(None));
+        let mut orphan = [0; HEADER_LEN + PARENT_LEN];
+        sampled().write(0, &mut orphan);
+        orphan[HEADER_LEN..].fill(0);
+        assert_eq!(decode(&orphan), Err(FrameError::NoParent));
     }
 
     proptest! {
@@ -249,15 +301,17 @@ mod tests {
         fn a_cut_frame_waits_for_the_rest(
             payload in proptest::collection::vec(any::<u8>(), 0..300),
             keep in any::<prop::sample::Index>(),
+            parent in any::<u64>(),
         ) {
-            let mut bytes = vec![0; HEADER_LEN];
-            header().write(u32::try_from(payload.len()).expect("small"), &mut bytes);
+            let header = Header { parent_span: NonZeroU64::new(parent % 4), ..header() };
+            let mut bytes = vec![0; header.len()];
+            header.write(u32::try_from(payload.len()).expect("small"), &mut bytes);
             bytes.extend_from_slice(&payload);
             let cut = keep.index(bytes.len());
             prop_assert_eq!(decode(&bytes[..cut]), Ok(None));
             let (frame, used) = decode(&bytes).expect("valid").expect("whole");
             prop_assert_eq!(used, bytes.len());
-            prop_assert_eq!(frame.header, header());
+            prop_assert_eq!(frame.header, header);
             prop_assert_eq!(frame.payload, &payload[..]);
         }
     }

@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn the_handshake_bytes_are_pinned() {
         let bytes = hello().encode_to_vec();
-        let expected = b"\x08\x01\x12\x06secret\x1a\x07front-1\x20\x01\x28\x02";
+        let expected = b"\x08\x02\x12\x06secret\x1a\x07front-1\x20\x01\x28\x02";
         assert_eq!(bytes, expected);
     }
 
@@ -105,8 +105,8 @@ mod tests {
         for secret in [&b"secreT"[..], b"secre", b"secret1", b""] {
             assert_eq!(check_front(&hello(), secret, 2), Err(HelloError::Secret));
         }
-        let newer = Hello { version: 2, ..hello() };
-        assert_eq!(check_front(&newer, b"secret", 2), Err(HelloError::Version { theirs: 2 }));
+        let newer = Hello { version: 3, ..hello() };
+        assert_eq!(check_front(&newer, b"secret", 2), Err(HelloError::Version { theirs: 3 }));
         assert_eq!(
             check_front(&hello(), b"secret", 1),
             Err(HelloError::Shard { wanted: 1, shards: 1 })

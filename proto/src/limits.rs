@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 /// Version of the link protocol. It changes with every change that an older peer would misread.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
-/// Length of the fixed frame header.
+/// Length of a frame header's fixed fields.
 pub const HEADER_LEN: usize = 40;
+
+/// Length of the parent span id behind them, in sampled frames.
+pub const PARENT_LEN: usize = 8;
 
 /// Longest payload of one frame. A page of 100 users is about 20 KiB; larger things are streams.
 pub const PAYLOAD_MAX: usize = 256 * 1024;
@@ -49,5 +52,6 @@ pub const SILENCE_MAX: Duration = Duration::from_secs(6);
 pub const DEADLINE_MAX: Duration = Duration::from_secs(60);
 
 const _: () = assert!(STREAM_CHUNK <= PAYLOAD_MAX, "a stream's item is one frame");
-const _: () = assert!(PAYLOAD_MAX + HEADER_LEN <= OUTBOX_MAX, "any frame fits an empty outbox");
+const _: () =
+    assert!(PAYLOAD_MAX + HEADER_LEN + PARENT_LEN <= OUTBOX_MAX, "any frame fits an empty outbox");
 const _: () = assert!(OUTBOX_STREAM_HIGH < OUTBOX_MAX, "streams yield before requests are refused");

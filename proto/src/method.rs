@@ -67,6 +67,29 @@ impl Method {
         Method::ALL.into_iter().find(|method| *method as u16 == number)
     }
 
+    /// The method's name, for logs and measurements.
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::Ready => "Ready",
+            Method::CreateUser => "CreateUser",
+            Method::Login => "Login",
+            Method::Logout => "Logout",
+            Method::GetMe => "GetMe",
+            Method::EditMe => "EditMe",
+            Method::SetPicture => "SetPicture",
+            Method::DropPicture => "DropPicture",
+            Method::ChangePassword => "ChangePassword",
+            Method::DeleteMe => "DeleteMe",
+            Method::ListSessions => "ListSessions",
+            Method::RevokeSession => "RevokeSession",
+            Method::RevokeOtherSessions => "RevokeOtherSessions",
+            Method::GetUser => "GetUser",
+            Method::GetUserByName => "GetUserByName",
+            Method::SearchUsers => "SearchUsers",
+            Method::GetPicture => "GetPicture",
+        }
+    }
+
     /// Whether asking twice does no more than asking once, so that a request whose link was lost
     /// may be sent again elsewhere.
     pub fn is_idempotent(self) -> bool {

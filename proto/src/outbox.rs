@@ -4,7 +4,7 @@
 //! allocates nothing. The queue is bounded; a full one refuses at once.
 
 use crate::frame::{Flags, Header, Kind};
-use crate::limits::{HEADER_LEN, OUTBOX_MAX, OUTBOX_STREAM_HIGH, PAYLOAD_MAX};
+use crate::limits::{OUTBOX_MAX, OUTBOX_STREAM_HIGH, PAYLOAD_MAX};
 use crate::{Failure, common};
 use prost::Message;
 
@@ -87,14 +87,14 @@ impl Outbox {
             Ok(length) if payload_len <= PAYLOAD_MAX => length,
             _ => return Err(PushError::TooLong),
         };
-        if self.queued.len() + HEADER_LEN + payload_len > OUTBOX_MAX {
+        if self.queued.len() + header.len() + payload_len > OUTBOX_MAX {
             return Err(PushError::Full);
         }
         let start = self.queued.len();
-        self.queued.resize(start + HEADER_LEN, 0);
+        self.queued.resize(start + header.len(), 0);
         header.write(length, &mut self.queued[start..]);
         write(&mut self.queued);
-        debug_assert_eq!(self.queued.len(), start + HEADER_LEN + payload_len);
+        debug_assert_eq!(self.queued.len(), start + header.len() + payload_len);
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use super::stream::{BodySender, Budget};
 use crate::limits::{DRAIN_PING, LATE_TICK, REQUESTS_PER_LINK_MAX};
 use souk_proto::limits::{DEADLINE_MAX, PING_EVERY, SILENCE_MAX};
 use souk_proto::{Code, Failure, Flags, FrameRef, Header, Kind, Method};
+use souk_trace::Context;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -61,7 +62,8 @@ pub(crate) struct Call {
     /// When it was read.
     pub(crate) began: Instant,
     pub(crate) deadline: Instant,
-    pub(crate) trace_id: u128,
+    /// The trace that it belongs to.
+    pub(crate) trace: Context,
     /// Whether a body follows as PUSH frames.
     pub(crate) streams: bool,
 }
@@ -186,9 +188,9 @@ impl<T> Core<T> {
         };
         let left = Duration::from_millis(u64::from(header.deadline_ms)).min(DEADLINE_MAX);
         let streams = header.flags.has(Flags::STREAM);
-        let trace_id = header.trace_id;
+        let trace = Context { trace_id: header.trace_id, span: header.parent_span };
         let deadline = now + left;
-        let call = Call { id, method, began: now, deadline, trace_id, streams };
+        let call = Call { id, method, began: now, deadline, trace, streams };
         Ok(Step::Start(call, payload))
     }
 

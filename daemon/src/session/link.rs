@@ -5,13 +5,15 @@ use super::core::{Answered, Call, Core, Tick};
 use super::signal::Signal;
 use super::stream::{BodySender, BodyStream, body};
 use crate::limits::{CLOSE_FLUSH_MAX, DRAIN_PING, STREAM_STALL_MAX};
-use crate::measures::OK;
+use crate::measures::{OK, outcome_name};
 use crate::shard::Shard;
 use prost::Message;
 use souk_meter::{Request, Stage};
 use souk_proto::common::{GoAway, Hello};
+use souk_proto::error::Fault;
 use souk_proto::outbox::PushError;
-use souk_proto::{Code, Failure, Flags, Header, Kind, Outbox};
+use souk_proto::{Code, Failure, Flags, Header, Kind, Method, Outbox};
+use souk_trace::{Context, Span};
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::net::Shutdown;
@@ -99,8 +101,17 @@ impl Link {
 
     /// What ends a request's work: holds its place until it is dropped.
     pub(crate) fn ticket(self: &Rc<Link>, call: &Call, meter: Request) -> Ticket {
-        let (link, meter) = (Rc::clone(self), Some(meter));
-        Ticket { link, id: call.id, deadline: call.deadline, meter, ended: false }
+        let span = self.shard.tracer().serve(call.method.name(), call.trace);
+        Ticket {
+            link: Rc::clone(self),
+            id: call.id,
+            method: call.method,
+            deadline: call.deadline,
+            meter: Some(meter),
+            ended: false,
+            trace: span.as_ref().map_or(call.trace, Span::context),
+            span,
+        }
     }
 
     /// Queues a frame and wakes the writer.
@@ -257,13 +268,22 @@ fn begin<F: Future<Output = ()>>(work: F) -> Option<Pin<Box<F>>> {
 pub(crate) struct Ticket {
     link: Rc<Link>,
     id: u64,
+    method: Method,
     deadline: Instant,
     /// Its times, until they are recorded.
     meter: Option<Request>,
     ended: bool,
+    trace: Context,
+    /// The daemon's own span, if the trace is sampled. It ends with the ticket.
+    span: Option<Span>,
 }
 
 impl Ticket {
+    /// The trace that the request's work belongs to: see [`souk_trace::within`].
+    pub(crate) fn trace(&self) -> Context {
+        self.trace
+    }
+
     /// Runs the request's service and takes its times.
     pub(crate) async fn measure<T>(&self, service: impl Future<Output = T>) -> T {
         let mut service = pin!(service);
@@ -279,6 +299,7 @@ impl Ticket {
 
     /// Answers the request.
     pub(crate) fn answer<M: Message>(mut self, answer: &Result<M, Failure>) {
+        self.note(answer.as_ref().err());
         let before = self.link.outbox.borrow().len();
         let outcome = match (self.leave(), answer) {
             (None, _) => self.unwanted(),
@@ -318,6 +339,7 @@ impl Ticket {
 
     /// Ends the answer's items: well, or with a failure.
     pub(crate) fn end(mut self, end: Result<(), Failure>) {
+        self.note(end.as_ref().err());
         let outcome = match (self.leave(), end) {
             (None, _) => self.unwanted(),
             (Some(_), Ok(())) => {
@@ -353,6 +375,16 @@ impl Ticket {
         }
     }
 
+    /// Tells the span how the request ended.
+    fn note(&mut self, failure: Option<&Failure>) {
+        let (Some(span), Some(failure)) = (&mut self.span, failure) else { return };
+        span.set("error.type", failure.code.name());
+        // What the client did wrong is an answer as any other.
+        if failure.code.fault() != Fault::Client {
+            span.fail(failure.code.text());
+        }
+    }
+
     fn leave(&mut self) -> Option<Answered> {
         self.ended = true;
         self.link.core.borrow_mut().leave(self.id)
@@ -380,6 +412,10 @@ impl Ticket {
     fn record(&mut self, outcome: usize) {
         if let (Some(meter), Some(now)) = (self.meter.take(), souk_meter::mark()) {
             meter.lap_at(Stage::Encode, now);
+            let took = (meter.total(now), now);
+            let stages = || meter.stages().into_iter().map(|(stage, time)| (stage.name(), time));
+            let (method, outcome_name) = (self.method.name(), outcome_name(outcome));
+            self.link.shard.slow().look(method, outcome_name, took, stages);
             meter.finish(outcome, now);
         }
     }
@@ -388,9 +424,13 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         if !self.ended {
+            // An aborted task is dropped outside of its work.
+            let _entered = self.trace.enter();
+            let failure = Failure::new(Code::Internal);
+            self.note(Some(&failure));
             if let Some(answered) = self.leave() {
                 tracing::error!(peer = self.link.peer, "a request ended without an answer");
-                self.link.fail(self.id, answered, &Failure::new(Code::Internal));
+                self.link.fail(self.id, answered, &failure);
                 self.record(Code::Internal as usize);
             } else {
                 self.record(self.unwanted());

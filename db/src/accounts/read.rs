@@ -200,8 +200,8 @@ impl Accounts {
         let found = self.readers.by_id(id, deadline).await?;
         if self.cache_enabled && found.first {
             match &found.row {
-                Some(row) => self.fill(row, found.asked),
-                None => self.cache.fill_absent(&self.cache.key_of(USERS, id), found.asked),
+                Some(row) => self.fill(row, found.run.began),
+                None => self.cache.fill_absent(&self.cache.key_of(USERS, id), found.run.began),
             }
         }
         Ok(found.row)
@@ -214,7 +214,8 @@ impl Accounts {
         deadline: Instant,
     ) -> Result<Option<UserRow>, StoreError> {
         in_time(deadline)?;
-        let Found { row, first, asked } = self.readers.by_name(name, deadline).await?;
+        let Found { row, first, run } = self.readers.by_name(name, deadline).await?;
+        let asked = run.began;
         match &row {
             Some(row) => drop(self.hints.borrow_mut().put(name, row.id)),
             None => drop(self.hints.borrow_mut().pop(&name)),

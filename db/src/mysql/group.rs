@@ -5,6 +5,7 @@
 //! the members learn that the outcome is unknown.
 
 use super::connect::{Line, is_contention, is_lost, meaning};
+use super::run::{Run, Share};
 use crate::error::{Server, StoreError, WriteError};
 use crate::limits::{FENCE_AGE_MAX, GROUP_MAX, TRANSACTION_MAX, WRITE_ATTEMPTS, WRITES_MAX};
 use crate::slots::{Slots, after_ready_tasks};
@@ -52,7 +53,8 @@ pub struct Writer {
 
 struct Shared {
     queue: RefCell<VecDeque<Job>>,
-    slots: Slots<Outcome>,
+    /// An outcome, and the run that it is of, if it came to one.
+    slots: Slots<(Outcome, Option<Run>)>,
     wake: Notify,
     closing: Cell<bool>,
 }
@@ -78,6 +80,7 @@ impl Writer {
 
     /// Commits one write. Once begun it is not given up, even if the caller goes away.
     pub async fn submit(&self, write: Write, deadline: Instant) -> Outcome {
+        let share = Share::of("mysql write");
         let wait = {
             if self.shared.closing.get() {
                 return Err(StoreError::database("the stores are being closed").into());
@@ -92,7 +95,13 @@ impl Writer {
             wait
         };
         self.shared.wake.notify_one();
-        wait.await
+        let (outcome, run) = wait.await;
+        let failure = match &outcome {
+            Err(WriteError::Store(failure)) => Some(failure),
+            _ => None,
+        };
+        share.ends(run, failure);
+        outcome
     }
 
     /// How many writes wait.
@@ -130,7 +139,7 @@ impl Shared {
             if job.deadline > now && fresh && self.slots.is_wanted(job.token) {
                 group.push(job);
             } else {
-                self.slots.fill(job.token, Err(StoreError::DeadlineExceeded.into()));
+                self.slots.fill(job.token, (Err(StoreError::DeadlineExceeded.into()), None));
             }
         }
         group
@@ -138,7 +147,7 @@ impl Shared {
 }
 
 async fn work(shared: Rc<Shared>, mut line: Line) {
-    loop {
+    for number in 0.. {
         while shared.queue.borrow().is_empty() {
             if shared.closing.get() {
                 return line.close().await;
@@ -151,7 +160,7 @@ async fn work(shared: Rc<Shared>, mut line: Line) {
             continue;
         }
         souk_meter::batch(Batch::MysqlWrite, jobs.len());
-        let asked = souk_meter::now();
+        let run = Run { began: souk_meter::now(), number, size: jobs.len() };
         let mut outcomes: Vec<Option<Outcome>> = jobs.iter().map(|_| None).collect();
         let unknown =
             match tokio::time::timeout(TRANSACTION_MAX, commit(&mut line, &jobs, &mut outcomes))
@@ -165,13 +174,13 @@ async fn work(shared: Rc<Shared>, mut line: Line) {
             line.lose();
         }
         souk_meter::mark();
-        shared.slots.asked(Some(asked));
+        shared.slots.asked(Some(run.began));
         for (job, outcome) in jobs.iter().zip(outcomes) {
             let outcome = outcome.unwrap_or_else(|| {
                 let lost = || StoreError::database("the outcome of the write is unknown");
                 Err(unknown.clone().unwrap_or_else(lost).into())
             });
-            shared.slots.fill(job.token, outcome);
+            shared.slots.fill(job.token, (outcome, Some(run)));
         }
         shared.slots.asked(None);
     }

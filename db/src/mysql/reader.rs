@@ -7,6 +7,7 @@
 use super::batch::{Batch, Batcher, Member, padded};
 use super::connect::{Line, is_lost, meaning};
 use super::replica::{self, Lag};
+use super::run::{Run, Share};
 use crate::accounts::query::{Key, Name, select_by, select_page, user_row};
 use crate::accounts::row::UserRow;
 use crate::error::{Server, StoreError};
@@ -29,12 +30,12 @@ pub struct Found {
     pub row: Option<UserRow>,
     /// Whether this reader is the first of those who shared the row: the one to fill the cache.
     pub first: bool,
-    /// When the database was asked.
-    pub asked: Instant,
+    /// The query that found it.
+    pub run: Run,
 }
 
 type Single = Result<Found, StoreError>;
-type Page = Result<Vec<UserRow>, StoreError>;
+type Page = Result<(Vec<UserRow>, Run), StoreError>;
 
 /// The readers of one shard.
 pub struct Readers {
@@ -56,6 +57,8 @@ struct Shared {
     lag: Cell<Lag>,
     /// Whether it is time to ask for the lag.
     lag_due: Cell<bool>,
+    /// Queries begun so far.
+    runs: Cell<i64>,
     wake: Notify,
     closing: Cell<bool>,
 }
@@ -92,6 +95,7 @@ impl Readers {
             is_up: Cell::new(true),
             lag: Cell::new(Lag::None),
             lag_due: Cell::new(true),
+            runs: Cell::new(0),
             wake: Notify::new(),
             closing: Cell::new(false),
         });
@@ -104,16 +108,21 @@ impl Readers {
 
     /// Reads the user with this id.
     pub async fn by_id(&self, id: u64, deadline: Instant) -> Single {
-        self.shared.join(&self.shared.ids, id, deadline)?.await
+        self.shared.read(&self.shared.ids, id, deadline).await
     }
 
     /// Reads the user with this name.
     pub async fn by_name(&self, name: Name, deadline: Instant) -> Single {
-        self.shared.join(&self.shared.names, name, deadline)?.await
+        self.shared.read(&self.shared.names, name, deadline).await
     }
 
     /// Reads a page: see [`select_page`] for the parameters.
-    pub async fn page(&self, params: Vec<Value>, deadline: Instant) -> Page {
+    pub async fn page(
+        &self,
+        params: Vec<Value>,
+        deadline: Instant,
+    ) -> Result<Vec<UserRow>, StoreError> {
+        let share = Share::of("mysql search");
         let wait = {
             if self.shared.closing.get() {
                 return Err(StoreError::database("the stores are being closed"));
@@ -128,7 +137,9 @@ impl Readers {
             wait
         };
         self.shared.wake.notify_one();
-        wait.await
+        let page = wait.await;
+        share.ends(page.as_ref().ok().map(|(_, run)| *run), page.as_ref().err());
+        page.map(|(rows, _)| rows)
     }
 
     /// How many reads wait.
@@ -170,6 +181,20 @@ impl Drop for Readers {
 }
 
 impl Shared {
+    async fn read<K: Key>(&self, queue: &Queue<K>, key: K, deadline: Instant) -> Single {
+        let share = Share::of("mysql read");
+        let found = self.join(queue, key, deadline)?.await;
+        share.ends(found.as_ref().ok().map(|found| found.run), found.as_ref().err());
+        found
+    }
+
+    /// A query of so many keys that begins now.
+    fn begin(&self, size: usize) -> Run {
+        let number = self.runs.get();
+        self.runs.set(number + 1);
+        Run { began: souk_meter::now(), number, size }
+    }
+
     fn join<K: Key>(
         &self,
         queue: &Queue<K>,
@@ -257,12 +282,7 @@ impl Shared {
     }
 
     /// Gives each member its row: copies first, the row itself to the first of each key.
-    fn deliver<K: Key>(
-        &self,
-        batch: Batch<K>,
-        rows: Result<Vec<UserRow>, StoreError>,
-        asked: Instant,
-    ) {
+    fn deliver<K: Key>(&self, batch: Batch<K>, rows: Result<Vec<UserRow>, StoreError>, run: Run) {
         let mut rows: HashMap<K, UserRow, RandomState> = match rows {
             Ok(rows) => rows.into_iter().filter_map(|row| Some((K::of(&row)?, row))).collect(),
             Err(error) => {
@@ -277,14 +297,14 @@ impl Shared {
         for (place, token) in batch.members {
             if previous.replace(place) == Some(place) {
                 let row = rows.get(&batch.keys[place]).cloned();
-                self.singles.fill(token, Ok(Found { row, first: false, asked }));
+                self.singles.fill(token, Ok(Found { row, first: false, run }));
             } else {
                 firsts.push((place, token));
             }
         }
         for (place, token) in firsts {
             let row = rows.remove(&batch.keys[place]);
-            self.singles.fill(token, Ok(Found { row, first: true, asked }));
+            self.singles.fill(token, Ok(Found { row, first: true, run }));
         }
     }
 }
@@ -304,11 +324,11 @@ async fn work(shared: Rc<Shared>, mut line: Line) {
             Some(Work::Ids(batch)) => read_batch(&shared, &mut line, &shared.ids, batch).await,
             Some(Work::Names(batch)) => read_batch(&shared, &mut line, &shared.names, batch).await,
             Some(Work::Search(search)) => {
-                let asked = souk_meter::now();
+                let run = shared.begin(1);
                 let rows = fetch(&mut line, &shared.page_sql, || search.params.clone()).await;
                 shared.note(rows.as_ref().err());
-                shared.pages.asked(Some(asked));
-                shared.pages.fill(search.member.token, rows);
+                shared.pages.asked(Some(run.began));
+                shared.pages.fill(search.member.token, rows.map(|rows| (rows, run)));
                 shared.pages.asked(None);
             }
         }
@@ -316,7 +336,7 @@ async fn work(shared: Rc<Shared>, mut line: Line) {
 }
 
 async fn read_batch<K: Key>(shared: &Shared, line: &mut Line, queue: &Queue<K>, batch: Batch<K>) {
-    let asked = souk_meter::now();
+    let run = shared.begin(batch.keys.len());
     souk_meter::batch(souk_meter::Batch::MysqlRead, batch.keys.len());
     let size = padded(batch.keys.len());
     let last = *batch.keys.last().expect("a batch has a key");
@@ -326,8 +346,8 @@ async fn read_batch<K: Key>(shared: &Shared, line: &mut Line, queue: &Queue<K>, 
     };
     let rows = fetch(line, &queue.sql[size], params).await;
     shared.note(rows.as_ref().err());
-    shared.singles.asked(Some(asked));
-    shared.deliver(batch, rows, asked);
+    shared.singles.asked(Some(run.began));
+    shared.deliver(batch, rows, run);
     shared.singles.asked(None);
 }
 

@@ -245,6 +245,7 @@ impl Shared {
         state.scratch.write_packed_command(&mut state.out);
         let (number, wait) = self.slots.open();
         state.in_flight.push_back(number);
+        state.replies.note_issued(state.in_flight.len());
         wait
     }
 
@@ -292,7 +293,7 @@ impl Shared {
             let mut state = self.state.borrow_mut();
             state.online = false;
             state.out.clear();
-            state.replies = Replies::default();
+            std::mem::take(&mut state.replies).lost(why);
             state.why = Arc::from(why);
             (std::mem::take(&mut state.in_flight), state.why.clone())
         };

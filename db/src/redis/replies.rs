@@ -1,9 +1,11 @@
-//! Counts the replies of one connection, and says what they prove. Sans-IO.
+//! Counts the replies of one connection, says what they prove, and ends the spans that wait for them.
+//! Sans-IO.
 //!
 //! The server answers in order, and tells of a change before any reply that it gives after the
 //! change. So a reply proves that everything is known here that had changed when its command was
 //! sent.
 
+use super::traced::Traced;
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -15,21 +17,30 @@ pub struct Replies {
     /// and when it began. Each has a command in flight, so they are bounded like those.
     sent: VecDeque<(u64, Instant)>,
     heard: Option<Instant>,
+    traced: Traced,
 }
 
 impl Replies {
+    /// Notes that a command was queued; `waiting`: commands without a reply, this one included.
+    pub fn note_issued(&mut self, waiting: usize) {
+        self.traced.issued(self.count + waiting as u64);
+    }
+
     /// Notes that a write begins; `waiting`: commands without a reply, those in this write
     /// included. Says how many are in this write.
     pub fn note_sent(&mut self, waiting: usize, now: Instant) -> usize {
         let earlier = self.sent.back().map_or(self.count, |(last, _)| *last);
         let last = self.count + waiting as u64;
         self.sent.push_back((last, now));
-        usize::try_from(last - earlier).unwrap_or(usize::MAX)
+        let size = usize::try_from(last - earlier).unwrap_or(usize::MAX);
+        self.traced.written(size);
+        size
     }
 
     /// Notes a reply.
     pub fn note_answered(&mut self) {
         self.count += 1;
+        self.traced.answered(self.count);
         while let Some((last, at)) = self.sent.front() {
             if *last >= self.count {
                 self.heard = Some(*at);
@@ -37,6 +48,11 @@ impl Replies {
             }
             self.sent.pop_front();
         }
+    }
+
+    /// The connection is lost: no more replies come.
+    pub fn lost(self, why: &str) {
+        self.traced.lost(why);
     }
 
     /// How many there were.

@@ -11,6 +11,7 @@ mod times;
 use super::Thread;
 use super::body;
 use super::slot::{Slot, Work};
+use super::trace::Trace;
 use crate::http::head::{self, Method, Version};
 use crate::http::{BodyDecoder, Head, Refusal};
 use crate::limits::{LINGER_BYTES, PIPELINE_MAX, READ_FIRST, READ_LEAST, READ_MAX};
@@ -134,7 +135,7 @@ impl Exchange {
                 self.refuse(&Refusal::new(Code::RequestTimeout, "The head did not come in time."));
             }
             Reading::Head | Reading::Over => {}
-            Reading::Gathered(_) => self.refuse(&cut_short(late)),
+            Reading::Gathered(body) => self.refuse_request(&cut_short(late), body.trace),
             Reading::Streamed(streaming) => {
                 streaming.sender.end(Err(cut_short(late).into()));
                 self.last_answer();
@@ -147,7 +148,8 @@ impl Exchange {
     pub fn lost(&mut self) {
         self.broken = true;
         self.reading = Reading::Over;
-        self.times.lost(&mut self.slots);
+        self.slots.iter_mut().for_each(|slot| slot.trace.lost());
+        self.times.lost(&mut self.slots, &self.thread.slow);
         self.output.clear();
     }
 
@@ -252,12 +254,13 @@ impl Exchange {
         let found = match routes::find(&head) {
             Ok(found) => found,
             Err(misfit) => {
-                let trace = self.thread.trace();
-                let response = routes::turn_down(&self.thread.app, &head, &misfit, trace);
+                let trace = self.thread.trace(&head, None);
+                let id = trace.context.trace_id;
+                let response = routes::turn_down(&self.thread.app, &head, &misfit, id);
                 // The body of a request without a route is not read, so nothing can follow it.
                 let persistent = head.persistent && head.framing.is_empty();
                 let meter = self.times.begin(routes::NOWHERE, used);
-                self.answer(&head, persistent, Work::Ready(response), meter);
+                self.answer(&head, persistent, Work::Ready(response), meter, trace);
                 if !persistent {
                     self.reading = Reading::Over;
                     self.linger = if head.framing.is_empty() { 0 } else { LINGER_BYTES };
@@ -265,52 +268,100 @@ impl Exchange {
                 return;
             }
         };
+        let trace = self.thread.trace(&head, Some(found.path));
         if head.framing.is_empty() {
-            self.handle(head, found, RequestBody::Empty, used);
+            self.handle(head, found, RequestBody::Empty, used, trace);
             return;
         }
         if head.expect_continue {
-            self.answer(&head, true, Work::Continue, None);
+            let interim = Trace::unread(trace.context.trace_id);
+            self.answer(&head, true, Work::Continue, None, interim);
         }
         let decoder = BodyDecoder::new(head.framing, found.body_limit);
         if found.streams_body {
             let (sender, reader) = body::pipe();
             let persistent = head.persistent;
-            self.handle(head, found, RequestBody::Stream(Box::new(reader)), used);
+            self.handle(head, found, RequestBody::Stream(Box::new(reader)), used, trace);
             self.reading = Reading::Streamed(Box::new(Streaming { decoder, sender, persistent }));
         } else {
             let (bytes, until) = (Vec::new(), None);
-            let gathering = Gathering { decoder, head, found, bytes, until, received: used };
+            let gathering = Gathering { decoder, head, found, bytes, until, received: used, trace };
             self.reading = Reading::Gathered(Box::new(gathering));
         }
     }
 
     /// Starts the handler of a request whose body is there, or streams; `received` bytes have come.
-    fn handle(&mut self, head: Head, found: Found, body: RequestBody, received: usize) {
+    fn handle(
+        &mut self,
+        head: Head,
+        found: Found,
+        body: RequestBody,
+        received: usize,
+        trace: Trace,
+    ) {
         let meter = self.times.begin(found.number, received);
         let persistent = head.persistent;
         let (head_only, version) = (head.method == Method::Head, head.version);
         let safe = head.method.is_safe();
-        let request = Request { head, body, peer: self.peer, trace: self.thread.trace() };
+        let request = Request { head, body, peer: self.peer, trace: trace.context };
         let handler = Box::pin(routes::handle(self.thread.app.clone(), found, request));
         let work = Work::Running(handler);
-        self.slots.push_back(Slot { work, meter, status: 0, persistent, head_only, version, safe });
+        self.slots.push_back(Slot {
+            work,
+            meter,
+            status: 0,
+            persistent,
+            head_only,
+            version,
+            safe,
+            trace,
+        });
         self.reading = if persistent { Reading::Head } else { Reading::Over };
     }
 
-    fn answer(&mut self, head: &Head, persistent: bool, work: Work, meter: Option<Metered>) {
+    fn answer(
+        &mut self,
+        head: &Head,
+        persistent: bool,
+        work: Work,
+        meter: Option<Metered>,
+        trace: Trace,
+    ) {
         let head_only = head.method == Method::Head;
         let (version, safe) = (head.version, head.method.is_safe());
-        self.slots.push_back(Slot { work, meter, status: 0, persistent, head_only, version, safe });
+        self.slots.push_back(Slot {
+            work,
+            meter,
+            status: 0,
+            persistent,
+            head_only,
+            version,
+            safe,
+            trace,
+        });
     }
 
     /// Answers what is not a request, and takes no more of them.
     fn refuse(&mut self, refusal: &Refusal) {
-        let work = Work::Ready(routes::refuse(refusal));
+        self.refuse_request(refusal, Trace::unread(self.thread.trace_id()));
+    }
+
+    /// Answers a request that did not come whole, and takes no more of them.
+    fn refuse_request(&mut self, refusal: &Refusal, trace: Trace) {
+        let work = Work::Ready(routes::refuse(refusal, trace.context.trace_id));
         let version = Version::Http11;
         let (persistent, head_only, safe) = (false, false, true);
         let meter = self.times.begin(routes::NOWHERE, self.input.len() - self.start);
-        self.slots.push_back(Slot { work, meter, status: 0, persistent, head_only, version, safe });
+        self.slots.push_back(Slot {
+            work,
+            meter,
+            status: 0,
+            persistent,
+            head_only,
+            version,
+            safe,
+            trace,
+        });
         self.reading = Reading::Over;
         self.linger = LINGER_BYTES;
     }

@@ -1,5 +1,6 @@
 //! An answer that is owed, from the request to its last byte.
 
+use super::trace::Trace;
 use crate::http::head::Version;
 use crate::http::{BodySource, Response};
 use souk_meter::Request;
@@ -23,6 +24,8 @@ pub struct Slot {
     pub version: Version,
     /// Whether the request changes nothing, so that others may run beside it.
     pub safe: bool,
+    /// The request's trace. Its span ends with the slot.
+    pub trace: Trace,
 }
 
 /// How far an answer is.

@@ -11,6 +11,7 @@ use problem::Problem;
 use prost::Message;
 use souk_proto::common::Caller;
 use souk_proto::{Failure, Method};
+use souk_trace::Context;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use std::time::Duration;
 pub(super) struct Call<'a> {
     pub app: &'a App,
     pub head: &'a Head,
-    pub trace: u128,
+    pub trace: Context,
     peer: IpAddr,
 }
 
@@ -66,7 +67,7 @@ pub(super) async fn handle(app: &App, found: Found, request: Request) -> Respons
     let call = Call { app, head: &head, trace, peer };
     let mut response = match dispatch(&call, found, body).await {
         Ok(response) => response,
-        Err(failure) => problem::answer(&Problem::from(&failure), Some(trace)),
+        Err(failure) => problem::answer(&Problem::from(&failure), trace.trace_id),
     };
     cors::allow(&mut response, head.header_str("origin"), &call.http().cors_origins);
     response

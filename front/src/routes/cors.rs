@@ -28,7 +28,7 @@ pub(super) fn preflight(methods: &str, origin: Option<&str>, listed: &[String]) 
     if !origin.is_some_and(|origin| is_listed(origin, listed)) {
         return response;
     }
-    let fields = "Authorization, Content-Type, If-Match, If-None-Match";
+    let fields = "Authorization, Content-Type, If-Match, If-None-Match, Traceparent";
     response
         .header("access-control-allow-methods", methods)
         .header("access-control-allow-headers", fields)

@@ -58,12 +58,11 @@ struct Document<'a> {
     code: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     field: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    trace_id: Option<String>,
+    trace_id: String,
 }
 
-/// The answer for an error; the trace id is there once the request has one.
-pub(super) fn answer(problem: &Problem, trace: Option<u128>) -> Response {
+/// The answer for an error.
+pub(super) fn answer(problem: &Problem, trace: u128) -> Response {
     let Problem { code, detail, field, .. } = *problem;
     let status = status(code);
     let document = Document {
@@ -73,7 +72,7 @@ pub(super) fn answer(problem: &Problem, trace: Option<u128>) -> Response {
         detail: if detail.is_empty() { code.text() } else { detail },
         code: code.name(),
         field,
-        trace_id: trace.map(|trace| format!("{trace:032x}")),
+        trace_id: format!("{trace:032x}"),
     };
     let mut response = json::answer_as("application/problem+json", status, &document)
         .header("cache-control", "no-store");
@@ -146,7 +145,7 @@ mod tests {
     #[test]
     fn a_problem_names_everything_a_client_needs() {
         let failure = Failure::field("username", "is too short");
-        let response = answer(&Problem::from(&failure), Some(0xabc));
+        let response = answer(&Problem::from(&failure), 0xabc);
         assert_eq!(response.status, 400);
         assert_eq!(response.headers.get("content-type"), Some("application/problem+json"));
         let body = parsed(&response);
@@ -162,7 +161,7 @@ mod tests {
     #[test]
     fn a_retry_time_is_whole_seconds_and_never_too_early() {
         let after = |failure: &Failure| {
-            let response = answer(&Problem::from(failure), None);
+            let response = answer(&Problem::from(failure), 1);
             response.headers.get("retry-after").map(str::to_owned)
         };
         let limited = Failure::new(Code::RateLimited);
@@ -175,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_401_says_how_to_authenticate() {
-        let response = answer(&Problem::from(Code::Unauthenticated), None);
+        let response = answer(&Problem::from(Code::Unauthenticated), 1);
         assert_eq!(response.headers.get("www-authenticate"), Some("Bearer realm=\"souk\""));
     }
 }

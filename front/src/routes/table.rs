@@ -177,6 +177,8 @@ pub struct Found {
     pub streams_body: bool,
     /// The route's number among [`names`].
     pub number: usize,
+    /// The path as the table has it, with the names of its parameters.
+    pub path: &'static str,
     pub(super) action: Action,
     pub(super) media: Media,
     /// The path's parameter, percent-decoded; empty if it has none.
@@ -202,7 +204,7 @@ pub struct Misfit {
 pub fn find(head: &Head) -> Result<Found, Misfit> {
     let path = query::normal_path(head.path());
     if &*path == "*" {
-        return Ok(options("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS", String::new()));
+        return Ok(options("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS", "*", String::new()));
     }
     let Ok(place) = PLACES.at(&path) else {
         return Err(Code::RouteNotFound.into());
@@ -218,7 +220,7 @@ pub fn find(head: &Head) -> Result<Found, Misfit> {
     };
     let method = if head.method == Method::Head { Method::Get } else { head.method };
     if method == Method::Options {
-        return Ok(options(&place.value.allow, parameter));
+        return Ok(options(&place.value.allow, place.value.routes[0].1.path, parameter));
     }
     let found = place.value.routes.iter().find(|(_, route)| route.method == method);
     let Some(&(number, route)) = found else {
@@ -230,6 +232,7 @@ pub fn find(head: &Head) -> Result<Found, Misfit> {
         body_limit,
         streams_body: matches!(media, Media::Picture | Media::Multipart),
         number,
+        path: route.path,
         action: route.action,
         media,
         parameter,
@@ -249,11 +252,12 @@ impl From<Code> for Misfit {
     }
 }
 
-fn options(allow: &'static str, parameter: String) -> Found {
+fn options(allow: &'static str, path: &'static str, parameter: String) -> Found {
     Found {
         body_limit: IGNORED_BODY_MAX,
         streams_body: false,
         number: OPTIONS,
+        path,
         action: Action::Options,
         media: Media::None,
         parameter,

@@ -210,7 +210,8 @@ impl Session {
             method: method as u16,
             request_id: id,
             deadline_ms: u32::try_from(left.as_millis()).unwrap_or(u32::MAX),
-            trace_id: context.trace,
+            trace_id: context.trace.trace_id,
+            parent_span: context.trace.span,
         };
         if let Err(error) = self.outbox.push(&header, request) {
             self.table.remove(id);

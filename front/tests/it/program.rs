@@ -5,7 +5,7 @@ use crate::daemon::{Daemon, SECRET};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -111,6 +111,25 @@ fn without_io_uring_it_serves_with_epoll_and_says_so_unless_a_ring_is_demanded()
     let (code, said) = outcome(&mut command);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("kernel.io_uring_disabled"), "{said}");
+}
+
+#[test]
+fn its_lines_to_the_journal_have_a_priority_and_neither_time_nor_colour() {
+    let (secret, log) = (secret(), tempfile::NamedTempFile::new().expect("a temporary file"));
+    let about = log.as_file().metadata().expect("open");
+    let mut child = program(secret.path())
+        .args(["--daemon", "127.0.0.1:1"])
+        .env("JOURNAL_STREAM", format!("{}:{}", about.dev(), about.ino()))
+        .stderr(log.reopen().expect("open"))
+        .spawn()
+        .expect("it runs");
+    ready(&mut child);
+    terminate(&child);
+    assert_eq!(child.wait().expect("our child").code(), Some(0));
+    let said = std::fs::read_to_string(log.path()).expect("text");
+    assert!(said.lines().any(|line| line.starts_with("<4> WARN souk_front")), "{said}");
+    assert!(said.lines().any(|line| line.starts_with("<6> INFO souk_front")), "{said}");
+    assert!(!said.contains('\x1b'), "{said}");
 }
 
 #[test]

@@ -304,6 +304,12 @@ impl Request {
         self.with(taken).unwrap_or_default()
     }
 
+    /// How long it has taken at `at`; nothing on a thread without a meter.
+    pub fn total(&self, at: Instant) -> Duration {
+        let total = |laps: &mut Laps| at.saturating_duration_since(laps.began);
+        self.with(total).unwrap_or_default()
+    }
+
     /// Records the request with its outcome; it ended at `at`.
     pub fn finish(mut self, code: usize, at: Instant) {
         let place = std::mem::replace(&mut self.place, NONE);

@@ -12,6 +12,7 @@ impl Exchange {
     pub fn work(&mut self, cx: &mut Context<'_>) {
         for slot in &mut self.slots {
             let Work::Running(handler) = &mut slot.work else { continue };
+            let _entered = slot.trace.context.enter();
             let mut poll = || handler.as_mut().poll(cx);
             let polled = match &slot.meter {
                 Some(meter) => meter.enter(poll),
@@ -55,6 +56,7 @@ impl Exchange {
                 Work::Running(_) => return,
                 Work::Continue => self.output.extend_from_slice(response::CONTINUE),
                 Work::Ready(response) => {
+                    slot.trace.answered(response.status);
                     let last = last && !self.partial && self.start == self.input.len();
                     if last && self.thread.sweeper.is_draining() {
                         slot.persistent = false;
@@ -83,6 +85,7 @@ impl Exchange {
                     }
                 }
                 Work::Sending(left, next) => {
+                    let _entered = slot.trace.context.enter();
                     let Poll::Ready((chunk, source)) = next.as_mut().poll(cx) else { return };
                     let fits = |chunk: &Vec<u8>| chunk.len() as u64 <= *left;
                     let Some(chunk) = chunk.and_then(Result::ok).filter(fits) else {
@@ -122,7 +125,7 @@ impl Exchange {
     pub fn written(&mut self, buffer: Vec<u8>) {
         self.thread.recycle(buffer);
         self.writing = false;
-        self.times.written();
+        self.times.written(&self.thread.slow);
         self.watch.wrote();
         self.again |= !self.slots.is_empty();
         self.note_wait();

@@ -2,7 +2,8 @@
 
 use super::{Exchange, Reading, cut_short};
 use crate::connection::body::BodySender;
-use crate::http::{BodyDecoder, Framing, Head};
+use crate::connection::trace::Trace;
+use crate::http::{BodyDecoder, Framing, Head, Refusal};
 use crate::limits::BODY_FIRST;
 use crate::routes::{Found, RequestBody};
 use std::time::Instant;
@@ -16,6 +17,7 @@ pub(super) struct Gathering {
     pub(super) until: Option<Instant>,
     /// Bytes of the request so far, with its head.
     pub(super) received: usize,
+    pub(super) trace: Trace,
 }
 
 pub(super) struct Streaming {
@@ -32,10 +34,7 @@ impl Exchange {
             let input = &self.input[self.start..];
             let progress = match gathering.decoder.decode(input) {
                 Ok(progress) => progress,
-                Err(refusal) => {
-                    self.refuse(&refusal);
-                    return true;
-                }
+                Err(refusal) => return self.refuse_body(&refusal),
             };
             let data = &input[progress.data];
             if gathering.bytes.capacity() == 0 && !data.is_empty() {
@@ -56,14 +55,21 @@ impl Exchange {
             let now = Instant::now();
             let total = self.thread.app.settings.timeouts.body_total();
             if now > *gathering.until.get_or_insert(now + total) {
-                self.refuse(&cut_short(true));
-                return true;
+                return self.refuse_body(&cut_short(true));
             }
             return false;
         }
         if let Reading::Gathered(whole) = std::mem::replace(&mut self.reading, Reading::Over) {
             let body = RequestBody::Full(whole.bytes);
-            self.handle(whole.head, whole.found, body, whole.received);
+            self.handle(whole.head, whole.found, body, whole.received, whole.trace);
+        }
+        true
+    }
+
+    /// Answers a request whose gathered body is not what it should be.
+    fn refuse_body(&mut self, refusal: &Refusal) -> bool {
+        if let Reading::Gathered(body) = std::mem::replace(&mut self.reading, Reading::Over) {
+            self.refuse_request(refusal, body.trace);
         }
         true
     }

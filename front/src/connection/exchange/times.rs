@@ -2,7 +2,9 @@
 //! needed to the last byte of its answer.
 
 use crate::connection::slot::Slot;
+use crate::connection::trace::Trace;
 use souk_meter::{Request, Stage, mark, recent};
+use souk_trace::Slow;
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -16,12 +18,31 @@ pub(super) struct Times {
     read_at: Option<Instant>,
     /// When the first bytes came of a request that is not all there.
     waits_since: Option<Instant>,
-    /// Requests whose answers are encoded and not written, with their statuses.
-    out: Vec<(Request, u16)>,
+    /// Requests whose answers are encoded and not written.
+    out: Vec<Out>,
     /// How many of them have the time of their encoding.
     timed: usize,
     /// How many of them are in the write that is in flight.
     in_write: usize,
+}
+
+/// An answer that is encoded.
+struct Out {
+    meter: Request,
+    status: u16,
+    /// Its span ends with the write.
+    trace: Trace,
+}
+
+impl Out {
+    /// It ended at `at`.
+    fn finish(self, at: Instant, slow: &Slow) {
+        let Out { meter, status, trace } = self;
+        let _entered = trace.context.enter();
+        let stages = || meter.stages().into_iter().map(|(stage, time)| (stage.name(), time));
+        slow.look(trace.route, status, (meter.total(at), at), stages);
+        meter.finish(usize::from(status), at);
+    }
 }
 
 impl Times {
@@ -65,12 +86,12 @@ impl Times {
 
     /// An answer is encoded to its end.
     pub(super) fn encoded(&mut self, slot: Slot) {
-        let Some(meter) = slot.meter else { return };
+        let Slot { meter: Some(meter), status, trace, .. } = slot else { return };
         // Most connections have one answer at a time: they need no room for more.
         if self.out.capacity() == 0 {
             self.out.reserve_exact(1);
         }
-        self.out.push((meter, slot.status));
+        self.out.push(Out { meter, status, trace });
     }
 
     /// No more is encoded in this turn.
@@ -79,8 +100,8 @@ impl Times {
             return;
         }
         let now = mark();
-        for (request, _) in &self.out[self.timed..] {
-            now.into_iter().for_each(|now| request.lap_at(Stage::Encode, now));
+        for out in &self.out[self.timed..] {
+            now.into_iter().for_each(|now| out.meter.lap_at(Stage::Encode, now));
         }
         self.timed = self.out.len();
     }
@@ -91,12 +112,12 @@ impl Times {
     }
 
     /// The write is done.
-    pub(super) fn written(&mut self) {
+    pub(super) fn written(&mut self, slow: &Slow) {
         if self.in_write > 0 {
             let now = mark().unwrap_or_else(recent);
-            for (request, status) in self.out.drain(..self.in_write) {
-                request.lap_at(Stage::Write, now);
-                request.finish(usize::from(status), now);
+            for out in self.out.drain(..self.in_write) {
+                out.meter.lap_at(Stage::Write, now);
+                out.finish(now, slow);
             }
         }
         self.timed = self.out.len();
@@ -104,11 +125,16 @@ impl Times {
     }
 
     /// The connection is lost: nobody gets what is still owed.
-    pub(super) fn lost(&mut self, slots: &mut VecDeque<Slot>) {
+    pub(super) fn lost(&mut self, slots: &mut VecDeque<Slot>, slow: &Slow) {
         let now = recent();
-        let owed = slots.drain(..).filter_map(|slot| slot.meter);
-        for request in self.out.drain(..).map(|(request, _)| request).chain(owed) {
-            request.finish(usize::from(CLIENT_GONE), now);
+        let owed = slots.drain(..).filter_map(|slot| {
+            let Slot { meter, status, trace, .. } = slot;
+            meter.map(|meter| Out { meter, status, trace })
+        });
+        for mut out in self.out.drain(..).chain(owed) {
+            out.status = CLIENT_GONE;
+            out.trace.lost();
+            out.finish(now, slow);
         }
         (self.timed, self.in_write) = (0, 0);
     }

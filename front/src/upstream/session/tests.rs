@@ -7,12 +7,16 @@ use souk_proto::accounts::User;
 use souk_proto::common::{Empty, GoAway, Hello};
 use souk_proto::limits::{HELLO_TIMEOUT, PING_EVERY, PROTOCOL_VERSION, SILENCE_MAX, STREAM_CHUNK};
 use souk_proto::{Code, Failure, Flags, Header, Inbox, Kind, Method, Outbox};
+use souk_trace::Context;
+use std::num::NonZeroU64;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 fn hello(shard: u32) -> Hello {
     Hello { version: PROTOCOL_VERSION, secret: Vec::new(), node: "daemon".into(), shard, shards: 2 }
 }
+
+const TRACE: Context = Context { trace_id: 7, span: NonZeroU64::new(9) };
 
 /// What a daemon sends, as bytes.
 fn sent(fill: impl FnOnce(&mut Outbox)) -> Vec<u8> {
@@ -50,7 +54,7 @@ fn open(now: Instant) -> Session {
 }
 
 fn start(session: &mut Session, shape: Shape, now: Instant, left: Duration) -> u64 {
-    let context = CallContext { deadline: now + left, trace: 7 };
+    let context = CallContext { deadline: now + left, trace: TRACE };
     session.start(Method::GetUser, &Empty {}, shape, context, now).expect("it takes requests")
 }
 
@@ -63,7 +67,7 @@ const SECOND: Duration = Duration::from_secs(1);
 #[test]
 fn a_link_without_a_good_hello_takes_no_requests_and_ends() {
     let now = Instant::now();
-    let context = CallContext { deadline: now + SECOND, trace: 7 };
+    let context = CallContext { deadline: now + SECOND, trace: TRACE };
     let mut session = Session::new("front", b"secret", 1, now);
     let refused = session.start(Method::GetUser, &Empty {}, Shape::Plain, context, now);
     assert_eq!(refused, Err(Trouble::Lost));
@@ -99,10 +103,19 @@ fn a_deadline_that_passes_ends_the_request_and_tells_the_daemon() {
 }
 
 #[test]
+fn a_request_carries_its_trace() {
+    let now = Instant::now();
+    let mut session = open(now);
+    start(&mut session, Shape::Plain, now, SECOND);
+    let header = queued(&mut session)[0].0;
+    assert_eq!((header.trace_id, header.parent_span), (7, NonZeroU64::new(9)));
+}
+
+#[test]
 fn a_request_without_time_left_is_not_sent() {
     let now = Instant::now();
     let mut session = open(now);
-    let context = CallContext { deadline: now, trace: 7 };
+    let context = CallContext { deadline: now, trace: TRACE };
     let late = session.start(Method::GetUser, &Empty {}, Shape::Plain, context, now);
     assert_eq!(late, Err(Trouble::Failed(Code::DeadlineExceeded.into())));
     assert!(queued(&mut session).is_empty());
@@ -165,7 +178,7 @@ fn a_leaving_daemon_gets_nothing_new_and_is_left_when_the_last_answer_is_there()
     let bytes = sent(|outbox| outbox.push(&Header::new(Kind::GoAway, 0), &reason).expect("fits"));
     receive(&mut session, &bytes).expect("one is in flight");
     assert!(!session.is_open() && !session.has_left());
-    let context = CallContext { deadline: now + SECOND, trace: 7 };
+    let context = CallContext { deadline: now + SECOND, trace: TRACE };
     let refused = session.start(Method::GetUser, &Empty {}, Shape::Plain, context, now);
     assert_eq!(refused, Err(Trouble::Lost));
     let bytes =

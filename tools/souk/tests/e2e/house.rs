@@ -28,8 +28,12 @@ fn never(manifest: &str, banned: &[&str]) {
 #[test]
 fn the_front_opens_no_store_the_daemon_parses_no_http_and_the_link_does_no_io() {
     never("front/Cargo.toml", &["souk-db", "soukd", "redis", "mysql_async", "tokio", "argon2"]);
-    never("daemon/Cargo.toml", &["souk-front", "httparse", "matchit", "monoio", "serde_json"]);
+    never(
+        "daemon/Cargo.toml",
+        &["souk-front", "httparse", "matchit", "monoio", "serde_json", "ureq"],
+    );
     never("db/Cargo.toml", &["souk-proto", "soukd", "souk-front", "argon2", "httparse"]);
+    never("tools/trace/Cargo.toml", &["souk-db", "soukd", "souk-front", "tokio", "monoio"]);
     let io = ["tokio", "tokio-uring", "monoio", "socket2", "rustix", "souk-db", "souk-process"];
     never("proto/Cargo.toml", &io);
     // What measures knows neither stores nor requests, and ring threads only by their meters.

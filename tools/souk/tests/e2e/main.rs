@@ -20,5 +20,6 @@ mod observe;
 mod seed;
 mod several;
 mod top;
+mod tracing;
 mod up;
 mod wire;

@@ -66,7 +66,7 @@ pub struct Admin {
 
 impl Admin {
     /// Takes the address and opens the interval log that the settings name. `/metrics` and
-    /// `/latency` are answered from the hub.
+    /// `/latency` are answered from the hub, `/profile` by the process's sampler.
     ///
     /// # Errors
     /// If the address or the file cannot be used.
@@ -94,6 +94,7 @@ impl Admin {
         admin.handle("/latency", move |_| {
             Answer::new(200, "application/json", Latency::of(&hub).json())
         });
+        admin.handle("/profile", crate::profile::answer);
         Ok(admin)
     }
 

@@ -1,6 +1,8 @@
-//! What every Souk program does as a process: settings, logs, signals, open-file limits.
+//! What every Souk program does as a process: settings, logs, signals, open-file
+//! limits, and the profiler that samples it from within.
 
 pub mod log;
+pub mod sampler;
 pub mod settings;
 pub mod signal;
 

@@ -51,3 +51,32 @@ pub const HEAT_COLUMNS_MAX: usize = 512;
 
 /// Events that wait for the screen to be drawn: it is drawn faster than anyone types.
 pub const EVENTS_MAX: usize = 64;
+
+/// How long a flamegraph may look, s: what stands out shows within minutes.
+pub const FLAME_SECONDS: std::ops::RangeInclusive<i64> = 1..=300;
+
+/// Samples in each second of processor time: above this the samples are seen in the graph.
+pub const FLAME_HZ: std::ops::RangeInclusive<i64> = 1..=999;
+
+/// Functions that are named below a flamegraph.
+pub const FLAME_TOP: usize = 15;
+
+/// Signs of a function's name that are shown there: a line of a wide terminal.
+pub const FLAME_NAME: usize = 140;
+
+/// Most data of one `perf record`: ten seconds of a busy program's switches take 100 MB.
+pub const PERF_DATA_MAX: &str = "512M";
+
+/// How often a recording looks whether it shall end.
+pub const PERF_POLL: Duration = Duration::from_millis(20);
+
+/// How long `perf record` may take to write what it has.
+pub const PERF_ENDS_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long a program may take, past the recording, to name its functions: it reads its own line
+/// tables.
+pub const SAMPLER_ANSWERS_WITHIN: Duration = Duration::from_secs(30);
+
+/// Frames whose inlined functions are remembered: more than a program has sampled addresses, as a
+/// rule.
+pub const INLINED_CACHE: usize = 100_000;

@@ -3,6 +3,7 @@
 
 mod database;
 mod doctor;
+mod flamegraph;
 mod latency;
 mod limits;
 mod migrate;
@@ -38,6 +39,8 @@ enum Command {
     Latency(latency::LatencyArgs),
     /// Show rates, latencies, caches and stores on a screen that is drawn anew each second
     Top(top::TopArgs),
+    /// Draw where a running program spends its time
+    Flamegraph(flamegraph::FlamegraphArgs),
     /// Show the versions of all programs
     Version,
 }
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Command::Doctor(args) => doctor::run(&args),
         Command::Latency(args) => latency::run(&args),
         Command::Top(args) => top::run(args),
+        Command::Flamegraph(args) => flamegraph::run(&args),
         Command::Version => version::run(),
     };
     match done {

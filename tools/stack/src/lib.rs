@@ -32,4 +32,5 @@ pub use mariadb::{MariaDb, MariaDbOptions};
 pub use private::PrivateDir;
 pub use program::{Program, ProgramSpec};
 pub use redis::{Redis, RedisOptions};
+pub use spawn::spawn_bound;
 pub use stack::{Stack, StackBuilder};

@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use std::net::ToSocketAddrs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use souk_meter::{Place, client};
 
@@ -101,9 +102,16 @@ impl Admin {
     /// # Errors
     /// A text that names the listener: it cannot be reached, is silent, or refuses.
     pub fn get(&self, path: &str) -> Result<String, String> {
-        client::get(&self.place, path, limits::ADMIN_PAUSE_MAX).map_err(|error| {
+        self.get_within(path, limits::ADMIN_PAUSE_MAX)
+    }
+
+    /// The same with another bound on each pause, for answers that take their time.
+    ///
+    /// # Errors
+    /// As [`Admin::get`].
+    pub fn get_within(&self, path: &str, within: Duration) -> Result<String, String> {
+        client::get(&self.place, path, within).map_err(|error| {
             let silent = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
-            let within = limits::ADMIN_PAUSE_MAX;
             match silent {
                 true => format!("{self}: silent for {within:?}"),
                 false => format!("{self}: {error}"),

@@ -12,6 +12,7 @@ mod command;
 mod crowd;
 mod doctor;
 mod faults;
+mod flamegraph;
 mod house;
 mod latency;
 mod measures;

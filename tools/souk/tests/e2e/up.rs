@@ -13,9 +13,9 @@ use crate::client::{Client, raw};
 use crate::command::{souk, souk_command};
 
 /// Only a failing test waits this long.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
-fn up(dir: &Path, flags: &[&str]) -> Program {
+pub fn up(dir: &Path, flags: &[&str]) -> Program {
     up_with(dir, flags, &[])
 }
 

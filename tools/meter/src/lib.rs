@@ -5,8 +5,8 @@
 //!   takes memory.
 //! - [`Hub`] collects the sets when somebody asks and keeps the totals.
 //! - [`Admin`] serves them: `/metrics` as OpenMetrics, `/latency` as JSON ([`Latency`] reads it
-//!   back), `/profile` as folded stacks, and interval logs of the HdrHistogram kind. [`client::get`]
-//!   is its client.
+//!   back), `/profile` as folded stacks, and interval logs of the HdrHistogram kind.
+//!   [`client::get`] is its client.
 //!
 //! All times are in nanoseconds of a monotonic clock, from 1 µs to 60 s with three digits.
 

@@ -42,8 +42,8 @@ pub enum SamplerError {
     Refused(io::Error),
 }
 
-/// Takes a profile as `/profile?seconds=N&hz=M` asks, with defaults of 10 and 99, and returns folded
-/// stacks: lines of `thread;outer;…;inner count`. Blocks for as many seconds; a thread of an admin
+/// Takes a profile as `/profile?seconds=N&hz=M` asks, with defaults of 10 and 99, and returns
+/// folded stacks: lines of `thread;outer;…;inner count`. Blocks for as many seconds; a thread of an admin
 /// listener is the place to call it.
 ///
 /// # Errors

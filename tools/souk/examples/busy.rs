@@ -1,5 +1,5 @@
-//! A process whose time is spent where we know: one thread computes, one sleeps. It runs until it is
-//! killed or, with an argument, for as many milliseconds.
+//! A process whose time is spent where we know: one thread computes, one sleeps. It runs until it
+//! is killed or, with an argument, for as many milliseconds.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -27,7 +27,8 @@ fn spends_all_its_time() {
 
 #[inline(always)]
 fn step(number: u64) -> u64 {
-    number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1)
+    let next = |number: u64| number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+    (0..1000).fold(number, |number, _| next(number))
 }
 
 #[inline(never)]

@@ -18,8 +18,10 @@ use crate::limits;
 #[derive(Default)]
 pub struct Inlined {
     files: HashMap<String, Option<Module>>,
-    /// What a frame's line becomes.
-    lines: HashMap<String, String>,
+    /// What comes before a frame's line: of callers, and of the innermost frames.
+    lines: [HashMap<String, String>; 2],
+    /// Whether the latest line was a frame.
+    within: bool,
 }
 
 struct Module {
@@ -32,26 +34,29 @@ impl Inlined {
     /// Appends a line of `perf script` to `out`, and before a frame's line, one for each function
     /// that was inlined there.
     pub fn expand(&mut self, line: &str, out: &mut String) {
-        let frame = line.starts_with('\t').then(|| Frame::parse(line)).flatten();
-        if let Some(frame) = frame {
-            if !self.lines.contains_key(line) {
-                if self.lines.len() == limits::INLINED_CACHE {
-                    self.lines.clear();
+        let is_frame = line.starts_with('\t');
+        let innermost = is_frame && !self.within;
+        self.within = is_frame;
+        if let Some(frame) = is_frame.then(|| Frame::parse(line)).flatten() {
+            let known = usize::from(innermost);
+            if !self.lines[known].contains_key(line) {
+                if self.lines[known].len() == limits::INLINED_CACHE {
+                    self.lines[known].clear();
                 }
-                let inlined = self.inlined(&frame).unwrap_or_default();
-                self.lines.insert(line.to_owned(), inlined);
+                let inlined = self.inlined(&frame, innermost).unwrap_or_default();
+                self.lines[known].insert(line.to_owned(), inlined);
             }
-            out.push_str(&self.lines[line]);
+            out.push_str(&self.lines[known][line]);
         }
         out.push_str(line);
         out.push('\n');
     }
 
-    fn inlined(&mut self, frame: &Frame) -> Option<String> {
+    fn inlined(&mut self, frame: &Frame, innermost: bool) -> Option<String> {
         let module = self.files.entry(frame.file.to_owned()).or_insert_with(|| {
             Path::new(frame.file).is_absolute().then(|| Module::open(frame.file)).flatten()
         });
-        module.as_ref()?.inlined(frame)
+        module.as_ref()?.inlined(frame, innermost)
     }
 }
 
@@ -90,7 +95,7 @@ impl Module {
     }
 
     /// The lines of what is inlined at `frame`, the innermost first.
-    fn inlined(&self, frame: &Frame) -> Option<String> {
+    fn inlined(&self, frame: &Frame, innermost: bool) -> Option<String> {
         let within = |(offset, length, _): &&(u64, u64, u64)| {
             frame.at.checked_sub(*offset).is_some_and(|into| into < *length)
         };
@@ -101,8 +106,8 @@ impl Module {
             return None;
         }
         // A frame that called another holds where it goes on, which may be other code already.
-        // The sampled instruction itself is one byte off by this, seldom in another function.
-        let mut frames = self.loader.find_frames(at.saturating_sub(1)).ok()?;
+        let back = u64::from(!innermost);
+        let mut frames = self.loader.find_frames(at.saturating_sub(back)).ok()?;
         let mut names = Vec::new();
         while let Ok(Some(found)) = frames.next() {
             let function = found.function?;

@@ -11,8 +11,8 @@ PATH=$PATH:/usr/sbin:/usr/local/sbin
 wanted=(mariadbd:mariadb-server redis-server:redis-server cc:build-essential)
 case "${1:-}" in
   run) ;;
-  test) wanted+=(chromium:chromium chromedriver:chromium-driver perf:linux-perf \
-    promtool:prometheus) ;;
+  test) wanted+=(chromium:chromium chromedriver:chromium-driver nginx:nginx-light \
+    perf:linux-perf promtool:prometheus) ;;
   *) echo "usage: $0 run|test" >&2; exit 2 ;;
 esac
 

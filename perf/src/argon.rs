@@ -10,16 +10,21 @@ const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 
-/// Hashes on all threads for the time given and prints hashes per second.
-pub fn measure(threads: usize, seconds: u64) -> io::Result<()> {
+/// Hashes on all threads for the time given; hashes per second. 0 threads are one for each core.
+///
+/// # Errors
+/// If the number of cores cannot be read.
+///
+/// # Panics
+/// Never: the cost is valid.
+pub fn measure(threads: usize, seconds: u64) -> io::Result<f64> {
     let threads = if threads == 0 { thread::available_parallelism()?.get() } else { threads };
     let start = Instant::now();
     let end = start + Duration::from_secs(seconds);
     let workers: Vec<_> = (0..threads).map(|_| thread::spawn(move || hash_until(end))).collect();
     let hashes: u32 =
         workers.into_iter().map(|worker| worker.join().expect("hashing does not panic")).sum();
-    println!("{:.1}", f64::from(hashes) / start.elapsed().as_secs_f64());
-    Ok(())
+    Ok(f64::from(hashes) / start.elapsed().as_secs_f64())
 }
 
 fn hash_until(end: Instant) -> u32 {

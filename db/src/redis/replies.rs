@@ -1,5 +1,5 @@
-//! Counts the replies of one connection, says what they prove, and ends the spans that wait for them.
-//! Sans-IO.
+//! Counts the replies of one connection, says what they prove, and ends the spans that wait for
+//! them. Sans-IO.
 //!
 //! The server answers in order, and tells of a change before any reply that it gives after the
 //! change. So a reply proves that everything is known here that had changed when its command was

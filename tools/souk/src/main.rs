@@ -1,6 +1,7 @@
 //! `souk`: the operator's command. It runs a whole Souk on one machine, prepares databases, fills
 //! them with demo users and says what a machine lacks.
 
+mod bench;
 mod database;
 mod doctor;
 mod flamegraph;
@@ -41,6 +42,9 @@ enum Command {
     Top(top::TopArgs),
     /// Draw where a running program spends its time
     Flamegraph(flamegraph::FlamegraphArgs),
+    /// Measure how fast Souk is on this machine
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
     /// Show the versions of all programs
     Version,
 }
@@ -64,6 +68,7 @@ fn main() -> ExitCode {
         Command::Latency(args) => latency::run(&args),
         Command::Top(args) => top::run(args),
         Command::Flamegraph(args) => flamegraph::run(&args),
+        Command::Bench(command) => bench::run(&command),
         Command::Version => version::run(),
     };
     match done {

@@ -24,7 +24,7 @@ mod redis;
 mod spawn;
 mod stack;
 
-pub use child::{Quiet, Watch};
+pub use child::{Child, Quiet, Watch};
 pub use config::Config;
 pub use error::StackError;
 pub use files::{find_program, make_private_dir, sibling, write_private, write_secret};

@@ -26,6 +26,8 @@ pub struct ProgramSpec {
     pub without: Vec<String>,
     /// How the ready line begins; the word after it is the address.
     pub ready: String,
+    /// How long it may take until that line comes.
+    pub ready_within: Duration,
     /// Gets its log lines and its end.
     pub watch: Arc<dyn Watch>,
 }
@@ -37,6 +39,7 @@ impl ProgramSpec {
         ProgramSpec {
             label: label.to_owned(),
             ready: format!("{name} ready "),
+            ready_within: limits::PROGRAM_READY_WITHIN,
             program,
             args: Vec::new(),
             environment: Vec::new(),
@@ -80,7 +83,7 @@ impl Program {
         }
         command.args(&spec.args).envs(spec.environment.iter().map(|(k, v)| (k, v)));
         let child = Child::spawn(&spec.label, command, Some(&spec.ready), &spec.watch)?;
-        let line = child.ready(limits::PROGRAM_READY_WITHIN)?;
+        let line = child.ready(spec.ready_within)?;
         let address = line[spec.ready.len()..].trim();
         let address = address.strip_prefix("http://").unwrap_or(address).to_owned();
         Ok(Program { child, address })

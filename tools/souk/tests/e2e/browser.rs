@@ -3,7 +3,7 @@
 //! Nothing waits by the clock: every step waits for what the page shows. With
 //! `SOUK_SCREENSHOTS=DIR` the walks leave pictures of the pages there.
 
-mod window;
+pub mod window;
 
 use std::path::Path;
 
@@ -89,7 +89,7 @@ fn a_shopper_registers_logs_in_and_edits_in_a_browser_without_scripts() {
 
 /// Whether the page's scripts run.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Scripts {
+pub enum Scripts {
     Allowed,
     Blocked,
 }

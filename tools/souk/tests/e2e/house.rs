@@ -34,6 +34,10 @@ fn the_front_opens_no_store_the_daemon_parses_no_http_and_the_link_does_no_io() 
     );
     never("db/Cargo.toml", &["souk-proto", "soukd", "souk-front", "argon2", "httparse"]);
     never("tools/trace/Cargo.toml", &["souk-db", "soukd", "souk-front", "tokio", "monoio"]);
+    // What measures from outside, and the yardstick, borrow nothing from what they measure.
+    let inside = ["souk-db", "souk-proto", "soukd", "souk-front", "mysql_async", "monoio"];
+    never("perf/Cargo.toml", &inside);
+    never("perf/baseline/Cargo.toml", &inside);
     let io = ["tokio", "tokio-uring", "monoio", "socket2", "rustix", "souk-db", "souk-process"];
     never("proto/Cargo.toml", &io);
     // What measures knows neither stores nor requests, and ring threads only by their meters.

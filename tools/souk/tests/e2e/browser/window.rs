@@ -169,6 +169,33 @@ impl Window {
         element.screenshot().await.unwrap_or_else(|error| panic!("cannot picture {css}: {error}"))
     }
 
+    /// Whether nothing sticks out to the right of the window.
+    pub async fn fits(&self) -> bool {
+        let script = "const page = document.documentElement; \
+            return page.scrollWidth <= page.clientWidth;";
+        let fits = self.client.execute(script, Vec::new()).await;
+        fits.expect("the script runs").as_bool().unwrap_or(false)
+    }
+
+    /// Runs steps on a phone's screen.
+    pub async fn on_a_phone(&self, steps: impl AsyncFnOnce(&Window)) {
+        let phone = json!({ "width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": true });
+        self.tell("Emulation.setDeviceMetricsOverride", &phone);
+        steps(self).await;
+        self.tell("Emulation.clearDeviceMetricsOverride", &json!({}));
+    }
+
+    /// Keeps a picture of the whole page, however long, if pictures are wanted.
+    pub async fn panorama(&self, name: &str) {
+        let Some(folder) = std::env::var_os("SOUK_SCREENSHOTS") else { return };
+        let whole = json!({ "captureBeyondViewport": true });
+        let answer = self.tell("Page.captureScreenshot", &whole);
+        let text = answer["value"]["data"].as_str().expect("a picture");
+        let picture = data_encoding::BASE64.decode(text.as_bytes()).expect("base64");
+        let file = PathBuf::from(folder).join(format!("{name}.png"));
+        std::fs::write(&file, picture).expect("the picture can be written");
+    }
+
     /// Keeps a picture of the window, if pictures are wanted.
     pub async fn picture(&self, name: &str) {
         if let Some(folder) = std::env::var_os("SOUK_SCREENSHOTS") {
@@ -194,11 +221,12 @@ impl Window {
     }
 
     /// Sends a command of the browser's own protocol, which WebDriver has no word for.
-    fn tell(&self, command: &str, parameters: &Value) {
+    fn tell(&self, command: &str, parameters: &Value) -> Value {
         let body = json!({ "cmd": command, "params": parameters });
         let url = format!("{}/goog/cdp/execute", self.driver);
         let (status, answer) = read(self.agent.post(url).send(body.to_string()));
         assert_eq!(status, 200, "{command}: {answer}");
+        answer
     }
 
     /// The errors that the browser's console has collected.

@@ -1,0 +1,123 @@
+//! What Souk is required to reach, for the parts that exist.
+
+/// One required figure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Required {
+    /// What it is about.
+    pub what: &'static str,
+    /// The scenario that measures it.
+    pub scenario: &'static str,
+    /// Whether the cache is on.
+    pub cache: bool,
+    /// The load.
+    pub load: Pace,
+    /// What must hold.
+    pub assert: &'static str,
+}
+
+/// How a required figure is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// As fast as it answers: the highest rate.
+    Closed,
+    /// At the scenario's own rate or shape.
+    Own,
+    /// At half of the highest rate that the entry before it, of the same scenario, has reached.
+    Half,
+}
+
+/// Users that the figures are required with.
+pub const USERS: u64 = 10_000_000;
+
+/// Accounts: 1,000 connections, at least 200 users, cached and not; and what an open connection
+/// costs, and a burst of them.
+pub const ACCOUNTS: [Required; 9] = [
+    // First: what other runs leave in the front's memory would hide what a connection adds.
+    Required {
+        what: "memory of an idle connection, 10,000 open",
+        scenario: "herd",
+        cache: true,
+        load: Pace::Own,
+        assert: "idle_kib<8,errors==0",
+    },
+    Required {
+        what: "profiles of 200 users, 1,000 connections, cached",
+        scenario: "profile-hot",
+        cache: true,
+        load: Pace::Closed,
+        assert: "rps>=16000,errors==0,server_us<14",
+    },
+    Required {
+        what: "the same at half of that rate, open loop",
+        scenario: "profile-hot",
+        cache: true,
+        load: Pace::Half,
+        assert: "p99<3ms,p99.9<10ms,errors==0",
+    },
+    Required {
+        what: "own profiles of 200 sessions, cached",
+        scenario: "me",
+        cache: true,
+        load: Pace::Closed,
+        assert: "rps>=16000,errors==0",
+    },
+    Required {
+        what: "logins of 200 users, password verified before",
+        scenario: "login-warm",
+        cache: true,
+        load: Pace::Closed,
+        assert: "rps>=16000,errors==0",
+    },
+    Required {
+        what: "80 % reads by Zipf's law, logins, edits, pictures",
+        scenario: "mixed",
+        cache: true,
+        load: Pace::Own,
+        assert: "p99<500ms,errors==0",
+    },
+    Required {
+        what: "1,000 connections at once, unpaced",
+        scenario: "storm-1000",
+        cache: true,
+        load: Pace::Own,
+        assert: "answered>=1000,errors==0",
+    },
+    Required {
+        what: "10,000 connections at once, unpaced",
+        scenario: "storm-10000",
+        cache: true,
+        load: Pace::Own,
+        assert: "answered>=10000,errors==0",
+    },
+    Required {
+        what: "profiles of all users, no cache",
+        scenario: "profile-uniform",
+        cache: false,
+        load: Pace::Closed,
+        assert: "rps>=8000,errors==0",
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::{ACCOUNTS, Pace};
+    use crate::{assertion, scenario};
+
+    #[test]
+    fn memory_is_looked_at_before_anything_else_has_grown_it() {
+        let place = |scenario| ACCOUNTS.iter().position(|one| one.scenario == scenario);
+        assert_eq!(place("herd"), Some(0));
+    }
+
+    #[test]
+    fn every_requirement_can_be_run() {
+        for (index, required) in ACCOUNTS.iter().enumerate() {
+            scenario::find(required.scenario).expect("shipped");
+            assert!(!assertion::parse(required.assert).expect("conditions").is_empty());
+            if required.load == Pace::Half {
+                let before = &ACCOUNTS[index - 1];
+                assert_eq!((before.scenario, before.load), (required.scenario, Pace::Closed));
+            }
+        }
+    }
+}

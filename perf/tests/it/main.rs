@@ -1,0 +1,4 @@
+//! What the load tools guarantee, against real sockets.
+
+mod engine;
+mod servers;

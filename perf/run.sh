@@ -64,7 +64,8 @@ start_souk() { # flags
 start_nginx() { # body length
   local body
   body=$(printf "%$1s" '' | tr ' ' x)
-  sed -e "s/PORT/${yard##*:}/; s#DIR#$work#; s/BODY/$body/" perf/nginx.conf >"$work/nginx.conf"
+  sed -e "s/ADDRESS/$yard/; s#DIR#$work#; s/PLACES/location \/ { return 200 \"$body\"; }/" \
+    perf/nginx.conf >"$work/nginx.conf"
   nginx -p "$work" -c "$work/nginx.conf" &
   nginx_pid=$!
   wait_for "http://$yard/"
@@ -190,7 +191,7 @@ full_cost() {
   : >"$work/errors" >"$work/ours" >"$work/theirs" >"$work/ratios"
   local ours theirs
   for _ in $(seq "$rounds"); do
-    theirs=$("$bin/souk-perf" argon2 --seconds "$seconds")
+    theirs=$("$bin/souk" bench argon2 --seconds "$seconds")
     ours=$(connections=16 hit "$http" login.lua "$users" | cut -d' ' -f1)
     echo "$theirs" >>"$work/theirs"
     echo "$ours" >>"$work/ours"

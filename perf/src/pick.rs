@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// An odd number far from any power of two: consecutive ranks land far apart (Knuth, TAOCP 6.4).
 const SPREAD: u64 = 2_654_435_761;
 
-/// Chooses users by their number, 1 to N. With [`Pick::Each`], all pickers that were given one queue
-/// share its order: who came in one run does not come again in the next.
+/// Chooses users by their number, 1 to N. With [`Pick::Each`], all pickers that were given one
+/// queue share its order: who came in one run does not come again in the next.
 #[derive(Clone, Debug)]
 pub struct Picker {
     users: u64,
@@ -33,8 +33,8 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// A queue of which nobody has come yet, and that begins with this user. Two that begin far from
-    /// each other do not meet soon, so that one program does not find what another has warmed.
+    /// A queue of which nobody has come yet, and that begins with this user. Two that begin far
+    /// from each other do not meet soon, so that one program does not find what another has warmed.
     #[must_use]
     pub fn from(first: u64) -> Arc<Queue> {
         Arc::new(Queue { first, came: AtomicU64::new(0) })

@@ -159,7 +159,8 @@ pub fn now() -> String {
 /// Makes a run.
 ///
 /// # Errors
-/// If the engine cannot make it, or users came twice where each must come once. What the target does wrong is counted, and no error.
+/// If the engine cannot make it, or users came twice where each must come once. What the target
+/// does wrong is counted, and no error.
 pub fn run(
     scene: &Scene<'_>,
     options: &Options,

@@ -43,8 +43,8 @@ pub enum SamplerError {
 }
 
 /// Takes a profile as `/profile?seconds=N&hz=M` asks, with defaults of 10 and 99, and returns
-/// folded stacks: lines of `thread;outer;…;inner count`. Blocks for as many seconds; a thread of an admin
-/// listener is the place to call it.
+/// folded stacks: lines of `thread;outer;…;inner count`. Blocks for as many seconds; a thread of an
+/// admin listener is the place to call it.
 ///
 /// # Errors
 /// If a value is wrong, a profile is under way, or the system refuses.

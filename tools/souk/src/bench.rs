@@ -2,6 +2,7 @@
 
 mod args;
 mod compare;
+mod flames;
 mod output;
 mod progress;
 mod run;

@@ -38,7 +38,7 @@ pub struct FlamegraphArgs {
           value_parser = clap::value_parser!(u32).range(limits::FLAME_SECONDS))]
     seconds: u32,
     /// How often to look in each second of processor time
-    #[arg(long, value_name = "HZ", default_value_t = 99,
+    #[arg(long, value_name = "HZ", default_value_t = limits::FLAME_HZ_USUAL,
           value_parser = clap::value_parser!(u32).range(limits::FLAME_HZ))]
     hz: u32,
     /// Where the picture goes; a name that ends with .folded gets the folded stacks instead

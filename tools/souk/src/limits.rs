@@ -58,6 +58,9 @@ pub const FLAME_SECONDS: std::ops::RangeInclusive<i64> = 1..=300;
 /// Samples in each second of processor time: above this the samples are seen in the graph.
 pub const FLAME_HZ: std::ops::RangeInclusive<i64> = 1..=999;
 
+/// Samples in each second unless something else is asked: not in step with anything that ticks.
+pub const FLAME_HZ_USUAL: u32 = 99;
+
 /// Functions that are named below a flamegraph.
 pub const FLAME_TOP: usize = 15;
 

@@ -14,6 +14,7 @@ use souk_perf::{hdr, report};
 use souk_process::say;
 
 use super::args::{LoadArgs, StackArgs, time};
+use super::flames::Flames;
 use super::output;
 use super::progress::{Line, stop_at_signal};
 use crate::Failed;
@@ -44,6 +45,9 @@ pub struct RunArgs {
     /// Write a page with plots to this file
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// Draw flamegraphs of the front and the daemon during the run into this folder
+    #[arg(long, value_name = "DIR", conflicts_with = "url")]
+    flamegraph: Option<PathBuf>,
     #[command(flatten)]
     load: LoadArgs,
     #[command(flatten)]
@@ -98,12 +102,14 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Failed> {
     let batch = run::now();
     let scene = Scene::prepare(&scenario, &target, !args.stack.no_cache, &batch)?;
     let options = args.load.options(rate);
+    let flames = args.flamegraph.as_deref().map(|dir| Flames::start(dir, &target)).transpose()?;
     let outcome = if args.rate == Some(Rate::Max) {
         search(&scene, options, args, &stop, line)?
     } else {
         once(&scene, &options, &stop, line)?
     };
     output::show(&outcome);
+    flames.into_iter().for_each(Flames::finish);
     let code = judge(args, &scenario, &outcome)?;
     target.stop()?;
     Ok(code)

@@ -73,8 +73,9 @@ fn a_private_souk_is_measured_and_what_came_out_is_kept() {
     let home = PrivateDir::new().expect("a directory");
     let path = |name: &str| home.path().join(name).to_string_lossy().into_owned();
     let (runs, log, page) = (path("runs.jsonl"), path("times.hlog"), path("page.html"));
-    let args = ["run", "profile-hot", "--users", "20", "--rate", "50", "--no-cache"];
-    let keep = ["--out", &runs, "--hdr", &log, "--report", &page];
+    let flames = path("flames");
+    let args = ["run", "profile-hot", "--users", "20", "--rate", "400", "--no-cache"];
+    let keep = ["--out", &runs, "--hdr", &log, "--report", &page, "--flamegraph", &flames];
     let good = bench(&args, &[&keep[..], &LITTLE, &["--assert", "answered>0,p99<60s"]].concat());
     assert_eq!(good.code, Some(0), "{good:?}");
 
@@ -93,6 +94,11 @@ fn a_private_souk_is_measured_and_what_came_out_is_kept() {
 
     assert_eq!(logged(&log, Some("profile")), answered, "the log holds every answer");
     assert!(fs::read_to_string(&page).expect("kept").contains("</html>"));
+    for program in ["front.svg", "daemon.svg"] {
+        let graph = Path::new(&flames).join(program);
+        let svg = fs::read_to_string(graph).unwrap_or_else(|why| panic!("{why}: {good:?}"));
+        assert!(svg.contains("</svg>"), "{program}");
+    }
 }
 
 /// How many times an interval log holds under a tag.

@@ -57,7 +57,7 @@ fn recorded(outcome: &Outcome) -> bool {
 }
 
 fn flamegraph(pid: &str, output: &Path, flags: &[&str]) -> Outcome {
-    let args = ["flamegraph", pid, "--seconds", "1", "-o", output.to_str().unwrap()];
+    let args = ["flamegraph", pid, "--seconds", "3", "-o", output.to_str().unwrap()];
     souk(&[&args[..], flags].concat())
 }
 
@@ -110,7 +110,7 @@ fn off_cpu_shows_who_waits_and_not_who_computes() {
 #[test]
 fn a_process_that_ends_early_leaves_a_graph_of_what_was_seen_and_a_failure() {
     let home = PrivateDir::new().unwrap();
-    let busy = Busy::start(&["1500"]);
+    let busy = Busy::start(&["5000"]);
     let svg = home.path().join("short.svg");
     let args = ["flamegraph", &busy.pid(), "--seconds", "60", "--with", "perf", "-o"];
     let outcome = souk(&[&args[..], &[svg.to_str().unwrap()]].concat());
@@ -131,7 +131,7 @@ fn front_and_daemon_are_found_by_their_directory_and_sample_themselves() {
     let client = Client::new(souk.address());
     for (noun, function) in [("front", "souk_front::"), ("daemon", "soukd::")] {
         let folded = home.path().join(format!("{noun}.folded"));
-        let mut command = souk_command(&["flamegraph", noun, "--seconds", "2", "--dir"]);
+        let mut command = souk_command(&["flamegraph", noun, "--seconds", "5", "--dir"]);
         command.arg(&dir).args(["--with", "sampler", "-o"]).arg(&folded);
         let child = command.spawn().unwrap();
         // Work for as long as it looks.

@@ -10,15 +10,14 @@ mod times;
 
 use super::Thread;
 use super::body;
-use super::slot::{Slot, Work};
+use super::slot::{Facts, Slot, Work};
 use super::trace::Trace;
-use crate::http::head::{self, Method, Version};
+use crate::http::head;
 use crate::http::{BodyDecoder, Head, Refusal};
 use crate::limits::{LINGER_BYTES, PIPELINE_MAX, READ_FIRST, READ_LEAST, READ_MAX};
 use crate::routes::{self, Found, Request, RequestBody};
 use crate::sweeper::{Phase, Watched};
 use bodies::{Gathering, Streaming};
-use souk_meter::Request as Metered;
 use souk_proto::Code;
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -223,7 +222,7 @@ impl Exchange {
             return false;
         }
         // What an unsafe request changes must not depend on who is faster (RFC 9112, 9.3.2).
-        let alone = self.slots.back().is_some_and(|youngest| !youngest.safe);
+        let alone = self.slots.back().is_some_and(|youngest| !youngest.facts.safe);
         if alone || self.slots.len() >= PIPELINE_MAX {
             self.blocked = true;
             return false;
@@ -260,7 +259,8 @@ impl Exchange {
                 // The body of a request without a route is not read, so nothing can follow it.
                 let persistent = head.persistent && head.framing.is_empty();
                 let meter = self.times.begin(routes::NOWHERE, used);
-                self.answer(&head, persistent, Work::Ready(response), meter, trace);
+                let facts = Facts { persistent, ..Facts::of(&head) };
+                self.slots.push_back(Slot::new(facts, Work::Ready(response), meter, trace));
                 if !persistent {
                     self.reading = Reading::Over;
                     self.linger = if head.framing.is_empty() { 0 } else { LINGER_BYTES };
@@ -275,7 +275,8 @@ impl Exchange {
         }
         if head.expect_continue {
             let interim = Trace::unread(trace.context.trace_id);
-            self.answer(&head, true, Work::Continue, None, interim);
+            let facts = Facts { persistent: true, ..Facts::of(&head) };
+            self.slots.push_back(Slot::new(facts, Work::Continue, None, interim));
         }
         let decoder = BodyDecoder::new(head.framing, found.body_limit);
         if found.streams_body {
@@ -301,44 +302,11 @@ impl Exchange {
     ) {
         let meter = self.times.begin(found.number, received);
         let persistent = head.persistent;
-        let (head_only, version) = (head.method == Method::Head, head.version);
-        let safe = head.method.is_safe();
+        let facts = Facts::of(&head);
         let request = Request { head, body, peer: self.peer, trace: trace.context };
         let handler = Box::pin(routes::handle(self.thread.app.clone(), found, request));
-        let work = Work::Running(handler);
-        self.slots.push_back(Slot {
-            work,
-            meter,
-            status: 0,
-            persistent,
-            head_only,
-            version,
-            safe,
-            trace,
-        });
+        self.slots.push_back(Slot::new(facts, Work::Running(handler), meter, trace));
         self.reading = if persistent { Reading::Head } else { Reading::Over };
-    }
-
-    fn answer(
-        &mut self,
-        head: &Head,
-        persistent: bool,
-        work: Work,
-        meter: Option<Metered>,
-        trace: Trace,
-    ) {
-        let head_only = head.method == Method::Head;
-        let (version, safe) = (head.version, head.method.is_safe());
-        self.slots.push_back(Slot {
-            work,
-            meter,
-            status: 0,
-            persistent,
-            head_only,
-            version,
-            safe,
-            trace,
-        });
     }
 
     /// Answers what is not a request, and takes no more of them.
@@ -349,19 +317,8 @@ impl Exchange {
     /// Answers a request that did not come whole, and takes no more of them.
     fn refuse_request(&mut self, refusal: &Refusal, trace: Trace) {
         let work = Work::Ready(routes::refuse(refusal, trace.context.trace_id));
-        let version = Version::Http11;
-        let (persistent, head_only, safe) = (false, false, true);
         let meter = self.times.begin(routes::NOWHERE, self.input.len() - self.start);
-        self.slots.push_back(Slot {
-            work,
-            meter,
-            status: 0,
-            persistent,
-            head_only,
-            version,
-            safe,
-            trace,
-        });
+        self.slots.push_back(Slot::new(Facts::UNKNOWN, work, meter, trace));
         self.reading = Reading::Over;
         self.linger = LINGER_BYTES;
     }
@@ -371,7 +328,7 @@ impl Exchange {
         self.reading = Reading::Over;
         self.linger = LINGER_BYTES;
         if let Some(slot) = self.slots.back_mut() {
-            slot.persistent = false;
+            slot.facts.persistent = false;
         }
     }
 }

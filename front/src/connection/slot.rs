@@ -1,8 +1,8 @@
 //! An answer that is owed, from the request to its last byte.
 
 use super::trace::Trace;
-use crate::http::head::Version;
-use crate::http::{BodySource, Response};
+use crate::http::head::{Method, Version};
+use crate::http::{BodySource, Head, Response};
 use souk_meter::Request;
 use souk_proto::Failure;
 use std::future::Future;
@@ -16,6 +16,22 @@ pub struct Slot {
     pub meter: Option<Request>,
     /// The answer's status, once it is encoded.
     pub status: u16,
+    /// What the request says about its answer.
+    pub facts: Facts,
+    /// The request's trace. Its span ends with the slot.
+    pub trace: Trace,
+}
+
+impl Slot {
+    /// An answer of which nothing is sent.
+    pub fn new(facts: Facts, work: Work, meter: Option<Request>, trace: Trace) -> Slot {
+        Slot { work, meter, status: 0, facts, trace }
+    }
+}
+
+/// What a request says about its answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts {
     /// Whether another request may follow on the connection.
     pub persistent: bool,
     /// Whether the request was HEAD.
@@ -24,8 +40,22 @@ pub struct Slot {
     pub version: Version,
     /// Whether the request changes nothing, so that others may run beside it.
     pub safe: bool,
-    /// The request's trace. Its span ends with the slot.
-    pub trace: Trace,
+}
+
+impl Facts {
+    /// Of what could not be read as a request: the connection ends with its answer.
+    pub const UNKNOWN: Facts =
+        Facts { persistent: false, head_only: false, version: Version::Http11, safe: true };
+
+    /// Those of a request with this head.
+    pub fn of(head: &Head) -> Facts {
+        Facts {
+            persistent: head.persistent,
+            head_only: head.method == Method::Head,
+            version: head.version,
+            safe: head.method.is_safe(),
+        }
+    }
 }
 
 /// How far an answer is.

@@ -59,7 +59,7 @@ impl Exchange {
                     slot.trace.answered(response.status);
                     let last = last && !self.partial && self.start == self.input.len();
                     if last && self.thread.sweeper.is_draining() {
-                        slot.persistent = false;
+                        slot.facts.persistent = false;
                         self.reading = Reading::Over;
                         // What crosses this answer must not reset it away.
                         self.linger = LINGER_BYTES;
@@ -67,15 +67,15 @@ impl Exchange {
                     let date = self.thread.date.borrow();
                     let how = Encoding {
                         date: date.text(),
-                        persistent: slot.persistent,
-                        version: slot.version,
-                        head_only: slot.head_only,
+                        persistent: slot.facts.persistent,
+                        version: slot.facts.version,
+                        head_only: slot.facts.head_only,
                         common: self.thread.common(response),
                     };
                     response::encode(response, &how, &mut self.output);
                     slot.status = response.status;
                     Times::sent(slot.meter.as_ref(), self.output.len() - before);
-                    let bodiless = slot.head_only || !response::has_body(response.status);
+                    let bodiless = slot.facts.head_only || !response::has_body(response.status);
                     if let Body::Stream { length, source } = std::mem::take(&mut response.body)
                         && !bodiless
                         && length > 0

@@ -2,21 +2,13 @@
 
 use crate::engine::histogram;
 use crate::target::Target;
-use data_encoding::BASE64;
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::Deserializer;
-use serde::Deserialize;
+use souk_meter::{Latency, Place, client};
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::time::Duration;
 
 /// How long an admin listener may take; it never waits for a ring.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Longest answer that is read, bytes: hundreds of histograms of a few KiB.
-const ANSWER_MAX: u64 = 64 << 20;
 
 /// One stage of one route in one program.
 #[derive(Clone, Debug)]
@@ -34,46 +26,26 @@ pub struct Stage {
 /// What was read at one moment: totals since each program's start.
 pub type Totals = BTreeMap<(String, String, String), Histogram<u64>>;
 
-#[derive(Deserialize)]
-struct LatencyJson {
-    program: String,
-    routes: Vec<RouteJson>,
-}
-
-#[derive(Deserialize)]
-struct RouteJson {
-    route: String,
-    stages: Vec<StageJson>,
-}
-
-#[derive(Deserialize)]
-struct StageJson {
-    stage: String,
-    hdr: String,
-}
-
 /// Reads all admin listeners of a target. One that does not answer, or not so, has no stages: a
 /// run is worth something without them.
 #[must_use]
 pub fn read(target: &Target) -> Totals {
     let mut totals = Totals::new();
     for path in &target.admin {
-        if let Some(text) = ask(path)
-            && let Ok(latency) = serde_json::from_slice::<LatencyJson>(&text)
-        {
-            add(&mut totals, latency);
+        let answer = client::get(&Place::Unix(path.clone()), "/latency", PATIENCE);
+        if let Some(latency) = answer.ok().and_then(|text| Latency::parse(&text).ok()) {
+            add(&mut totals, &latency);
         }
     }
     totals
 }
 
-fn add(totals: &mut Totals, latency: LatencyJson) {
-    for route in latency.routes {
-        for stage in route.stages {
-            let bytes = BASE64.decode(stage.hdr.as_bytes()).unwrap_or_default();
-            if let Ok(times) = Deserializer::new().deserialize(&mut &bytes[..]) {
-                let key = (latency.program.clone(), route.route.clone(), stage.stage);
-                totals.insert(key, times);
+fn add(totals: &mut Totals, latency: &Latency) {
+    for route in &latency.routes {
+        for stage in &route.stages {
+            if let Ok(times) = stage.histogram() {
+                let (program, route) = (latency.program.clone(), route.route.clone());
+                totals.insert((program, route, stage.stage.clone()), times);
             }
         }
     }
@@ -102,24 +74,13 @@ pub fn since(before: &Totals, after: &Totals) -> Vec<Stage> {
     stages
 }
 
-/// The body of the answer to `GET /latency`.
-fn ask(path: &Path) -> Option<Vec<u8>> {
-    let mut stream = UnixStream::connect(path).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).ok()?;
-    stream.set_write_timeout(Some(PATIENCE)).ok()?;
-    stream.write_all(b"GET /latency HTTP/1.1\r\nHost: souk\r\nConnection: close\r\n\r\n").ok()?;
-    let mut answer = Vec::new();
-    stream.take(ANSWER_MAX).read_to_end(&mut answer).ok()?;
-    let head = memchr::memmem::find(&answer, b"\r\n\r\n")?;
-    answer.starts_with(b"HTTP/1.1 200").then(|| answer.split_off(head + 4))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{LatencyJson, Totals, add, since};
+    use super::{Totals, add, since};
     use crate::engine::histogram;
     use data_encoding::BASE64;
     use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
+    use souk_meter::{Latency, RouteLatency, StageLatency};
 
     fn totals(times: &[u64]) -> Totals {
         let mut h = histogram();
@@ -128,12 +89,16 @@ mod tests {
         }
         let mut bytes = Vec::new();
         V2DeflateSerializer::new().serialize(&h, &mut bytes).expect("memory takes it");
-        let json = serde_json::json!({ "program": "soukd", "version": "1", "routes": [
-            { "route": "GetMe", "stages": [{ "stage": "total", "hdr": BASE64.encode(&bytes) }] },
-        ] });
+        let stages = vec![StageLatency { stage: "total".into(), hdr: BASE64.encode(&bytes) }];
+        let latency = Latency {
+            program: "soukd".into(),
+            version: "1".into(),
+            start_unix_ms: 0,
+            now_unix_ms: 1,
+            routes: vec![RouteLatency { route: "GetMe".into(), stages }],
+        };
         let mut totals = Totals::new();
-        let json: LatencyJson = serde_json::from_value(json).expect("a report");
-        add(&mut totals, json);
+        add(&mut totals, &latency);
         totals
     }
 

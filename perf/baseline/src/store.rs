@@ -7,6 +7,22 @@ use serde::{Deserialize, Serialize};
 use sqlx::mysql::{MySqlPool, MySqlPoolOptions, MySqlRow};
 use sqlx::{Row as _, query};
 
+/// A query for users: the columns that everyone sees, and more if need be.
+macro_rules! users {
+    ($rest:literal) => {
+        users!("", $rest)
+    };
+    ($more:literal, $rest:literal) => {
+        concat!(
+            "SELECT id, username, nickname, picture, rating, version, ",
+            "CAST(UNIX_TIMESTAMP(created_at) * 1000 AS SIGNED) AS created_at_ms",
+            $more,
+            " FROM users ",
+            $rest
+        )
+    };
+}
+
 /// How long a row stays in Redis, seconds: as long as Souk keeps it.
 const ROW_TTL_S: u64 = 300;
 /// How long a session lasts, seconds: as long as Souk's.
@@ -58,27 +74,14 @@ impl Store {
                 return Ok(Some(user));
             }
         }
-        let row = query(
-            "SELECT id, username, nickname, picture, rating, version, \
-             CAST(UNIX_TIMESTAMP(created_at) * 1000 AS SIGNED) AS created_at_ms \
-             FROM users WHERE username = ?",
-        )
-        .bind(name)
-        .fetch_optional(&self.mysql)
-        .await?;
+        let row =
+            query(users!("WHERE username = ?")).bind(name).fetch_optional(&self.mysql).await?;
         self.keep(row, &key).await
     }
 
     /// The user with this id.
     pub async fn by_id(&self, id: u64) -> Result<Option<User>, Problem> {
-        let row = query(
-            "SELECT id, username, nickname, picture, rating, version, \
-             CAST(UNIX_TIMESTAMP(created_at) * 1000 AS SIGNED) AS created_at_ms \
-             FROM users WHERE id = ?",
-        )
-        .bind(id)
-        .fetch_optional(&self.mysql)
-        .await?;
+        let row = query(users!("WHERE id = ?")).bind(id).fetch_optional(&self.mysql).await?;
         self.keep(row, &format!("id:{id}")).await
     }
 
@@ -116,14 +119,10 @@ impl Store {
 
     /// User and password hash, for a login.
     pub async fn credentials(&self, name: &str) -> Result<Option<(User, String)>, Problem> {
-        let row = query(
-            "SELECT id, username, nickname, picture, rating, version, \
-             CAST(UNIX_TIMESTAMP(created_at) * 1000 AS SIGNED) AS created_at_ms, password_hash \
-             FROM users WHERE username = ?",
-        )
-        .bind(name)
-        .fetch_optional(&self.mysql)
-        .await?;
+        let row = query(users!(", password_hash", "WHERE username = ?"))
+            .bind(name)
+            .fetch_optional(&self.mysql)
+            .await?;
         row.map(|row| Ok((user(&row)?, row.try_get("password_hash")?))).transpose()
     }
 
@@ -170,16 +169,12 @@ impl Store {
 
     /// A page of users whose names begin with `prefix`.
     pub async fn search(&self, prefix: &str, limit: u32) -> Result<Vec<User>, Problem> {
-        let rows = query(
-            "SELECT id, username, nickname, picture, rating, version, \
-             CAST(UNIX_TIMESTAMP(created_at) * 1000 AS SIGNED) AS created_at_ms \
-             FROM users WHERE username >= ? AND username < ? ORDER BY username LIMIT ?",
-        )
-        .bind(prefix)
-        .bind(format!("{prefix}~"))
-        .bind(limit)
-        .fetch_all(&self.mysql)
-        .await?;
+        let rows = query(users!("WHERE username >= ? AND username < ? ORDER BY username LIMIT ?"))
+            .bind(prefix)
+            .bind(format!("{prefix}~"))
+            .bind(limit)
+            .fetch_all(&self.mysql)
+            .await?;
         rows.iter().map(|row| user(row).map_err(Problem::from)).collect()
     }
 

@@ -108,7 +108,7 @@ pub struct CacheSettings {
 pub struct SessionSettings {
     /// How long a login lasts, seconds.
     pub ttl_s: u64,
-    /// Newest logins of a user that are always kept; at twice as many the oldest half ends.
+    /// Newest logins of a user that are always kept; at about twice as many the oldest end.
     pub per_user_max: u32,
     /// File with the secret that session tokens are signed with; all daemons share it.
     pub token_secret_file: String,

@@ -41,8 +41,8 @@ pub struct StoreSettings {
     pub users_ttl: Duration,
     /// How long "there is no such user" is remembered.
     pub negative_ttl: Duration,
-    /// The newest sessions of a user that are always kept, at least 1. At twice as many the oldest
-    /// half ends.
+    /// The newest sessions of a user that are always kept, at least 1. At about twice as many
+    /// the oldest end.
     pub sessions_per_user_max: usize,
 }
 

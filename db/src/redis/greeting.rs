@@ -20,12 +20,14 @@ pub async fn greet(shared: &Shared, scripts: &Scripts) -> Result<RunId, StoreErr
         }
     });
     let track = shared.greet(|cmd| cmd.arg("CLIENT").arg("TRACKING").arg("ON").arg("OPTIN"));
-    let mut waits = vec![hello, track];
+    let mut waits = Vec::new();
     if address.database != 0 {
         waits.push(shared.greet(|cmd| cmd.arg("SELECT").arg(address.database)));
     }
     waits.extend(load_scripts(shared, scripts));
     let info = shared.greet(|cmd| cmd.arg("INFO").arg("server"));
+    hello.await.map_err(needs)?;
+    track.await.map_err(needs)?;
     for wait in waits {
         wait.await?;
     }
@@ -39,6 +41,22 @@ pub async fn greet(shared: &Shared, scripts: &Scripts) -> Result<RunId, StoreErr
         _ => return Err(StoreError::corrupt(Server::Redis, "INFO gave no run_id")),
     }
     Ok(run)
+}
+
+/// A refusal of what older servers and strict access lists lack, with what to do. A wrong password
+/// is refused here too, and its own words say so.
+fn needs(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Unavailable { why, .. }
+            if why.starts_with("ERR") || why.starts_with("NOPERM") =>
+        {
+            StoreError::redis(format!(
+                "{why}. Souk needs Redis 6 or newer and a user who may call HELLO and CLIENT: \
+                 upgrade it, or allow them with ACL SETUSER"
+            ))
+        }
+        other => other,
+    }
 }
 
 pub fn load_scripts(shared: &Shared, scripts: &Scripts) -> Vec<Answer> {

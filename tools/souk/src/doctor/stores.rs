@@ -88,16 +88,18 @@ fn reach_redis(url: &str) -> Finding {
             Finding::fail("Redis", error.to_string(), "start it, and check the URL")
         }
         Err(error) => {
-            let fix = "check the URL's login and database, and the server's log";
+            let fix = "check the URL's login and database, and the server's log; Redis must be 6 or \
+                       newer, and the user allowed to call HELLO and CLIENT";
             Finding::fail("Redis", error.to_string(), fix)
         }
     }
 }
 
-/// Logs in, chooses the database and pings, as the URL says.
+/// Logs in, chooses the database and asks for what the daemon will ask for, as the URL says.
 fn ping(url: &str) -> redis::RedisResult<()> {
     let mut connection =
         redis::Client::open(url)?.get_connection_with_timeout(limits::REACH_WITHIN)?;
     connection.set_read_timeout(Some(limits::REACH_WITHIN))?;
-    redis::cmd("PING").query(&mut connection)
+    redis::cmd("HELLO").arg(3).exec(&mut connection)?;
+    redis::cmd("CLIENT").arg("TRACKING").arg("ON").arg("OPTIN").exec(&mut connection)
 }

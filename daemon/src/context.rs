@@ -222,7 +222,9 @@ impl Default for SystemClock {
 
 impl Clock for SystemClock {
     fn monotonic_ns(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        // Within a request the time of its beginning will do, for rates and budgets in seconds.
+        let since = souk_meter::recent().saturating_duration_since(self.start);
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
     }
 
     fn unix_ms(&self) -> i64 {

@@ -207,6 +207,7 @@ impl Plan {
         let thread = Rc::new(Thread::new(app, self.tracer));
         let listener = Listener::new(self.socket, self.driver, thread.clone(), self.counts)?;
         let sweeping = thread.clone();
+        monoio::spawn(souk_meter::turns());
         monoio::spawn(async move {
             loop {
                 monoio::time::sleep(SWEEP_EVERY).await;

@@ -27,6 +27,8 @@ pub enum Against {
     Baseline,
     /// Souk's own epoll driver in the front.
     Epoll,
+    /// Souk that takes no times: what measuring costs.
+    Unmeasured,
     /// Another build of Souk: its `souk` program.
     Build(PathBuf),
     /// The bare `argon2` crate on all cores: what logins at full cost are measured by.
@@ -200,11 +202,8 @@ fn gather(plan: &Plan<'_>, observer: &mut impl Observer) -> Result<Vec<Player>, 
                 refuse_pictures(scenario)?;
                 target::baseline(&url, &database, souk.no_cache)?
             }
-            Against::Epoll => target::souk(&SoukOptions {
-                name: "souk-epoll".to_owned(),
-                settings: vec![("SOUK_HTTP_DRIVER".to_owned(), "epoll".to_owned())],
-                ..other
-            })?,
+            Against::Epoll => variant(other, "epoll", ("SOUK_HTTP_DRIVER", "epoll"))?,
+            Against::Unmeasured => variant(other, "unmeasured", ("SOUK_LATENCY_ENABLED", "false"))?,
             Against::Argon2 => {
                 players.push(Player::Argon2);
                 continue;
@@ -225,6 +224,15 @@ fn gather(plan: &Plan<'_>, observer: &mut impl Observer) -> Result<Vec<Player>, 
     // Souk last in each round: whoever is compared has had the machine's minute just before.
     players.push(Player::Server { target: Box::new(ours), cast });
     Ok(players)
+}
+
+/// Souk with another setting.
+fn variant(base: SoukOptions, name: &str, setting: (&str, &str)) -> Result<Target, Failed> {
+    target::souk(&SoukOptions {
+        name: format!("souk-{name}"),
+        settings: vec![(setting.0.to_owned(), setting.1.to_owned())],
+        ..base
+    })
 }
 
 fn refuse_pictures(scenario: &Scenario) -> Result<(), Failed> {

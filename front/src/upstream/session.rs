@@ -348,7 +348,7 @@ impl Session {
     /// When the link cannot go on.
     pub fn receive(&mut self, buffer: Vec<u8>) -> Result<(), Loss> {
         self.heard = true;
-        self.read_at = souk_meter::mark();
+        self.read_at = souk_meter::turn();
         self.inbox.restore(buffer);
         // Taken out so that frames can be borrowed from it while the rest of the state changes.
         let mut inbox = std::mem::take(&mut self.inbox);

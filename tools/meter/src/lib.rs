@@ -22,6 +22,7 @@ mod metrics;
 mod names;
 mod process;
 mod profile;
+mod request;
 mod set;
 mod settings;
 mod thread;
@@ -30,8 +31,9 @@ pub use admin::{Admin, AdminError, Answer, Query, Running};
 pub use hub::Hub;
 pub use latency::{Latency, LatencyError, RouteLatency, StageLatency};
 pub use names::{Batch, Count, DAEMON_STAGES, FRONT_STAGES, Level, Plan, Queue, ReplicaLag, Stage};
+pub use request::{Request, is_running, lap, lap_at, pause, waited, waited_in_turn};
 pub use settings::{AdminSettings, LatencySettings, Place};
 pub use thread::{
-    Installed, Meter, Request, batch, count, is_running, lap, lap_at, level, mark, now, pause,
-    queue_full, recent, refused, replica_lag, tick, waited, waited_in_turn,
+    Installed, Meter, batch, count, level, mark, now, queue_full, recent, refused, replica_lag,
+    tick, turn, turns,
 };

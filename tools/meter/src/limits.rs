@@ -15,6 +15,10 @@ pub const DIGITS: u8 = 3;
 /// Powers of two that batch sizes are told apart by: up to 32,768.
 pub const SIZE_BUCKETS: usize = 16;
 
+/// Requests that are entered into a thread's histograms at a time: enough that the histograms are
+/// in the cache for most of them, few enough that it takes microseconds.
+pub const BLOCK: usize = 64;
+
 /// How long a reader waits for the threads to hand over what they recorded. They look for it at
 /// their ticks, at most 200 ms apart; a thread that is busier than that is read the next time.
 pub const COLLECT_MAX: Duration = Duration::from_secs(1);

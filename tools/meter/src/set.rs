@@ -2,6 +2,7 @@
 
 use crate::limits::{DIGITS, NS_MAX, NS_MIN, SIZE_BUCKETS};
 use crate::names::{Batch, Count, Plan, Queue, Stage};
+use crate::request::Record;
 use hdrhistogram::{Counter, Histogram};
 
 /// How times are kept.
@@ -184,6 +185,17 @@ impl<T: Distribution> Set<T> {
 }
 
 impl Set<Times> {
+    /// Enters a request.
+    pub(crate) fn enter(&mut self, record: &Record) {
+        let route = &mut self.routes[usize::from(record.route)];
+        for (stage, ns) in record.times() {
+            route.record(stage, ns);
+        }
+        route.codes[usize::from(record.code)] += 1;
+        route.bytes_in += u64::from(record.bytes_in);
+        route.bytes_out += u64::from(record.bytes_out);
+    }
+
     /// Empties the set and keeps its memory.
     pub(crate) fn clear(&mut self) {
         for route in &mut self.routes {

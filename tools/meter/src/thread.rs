@@ -1,22 +1,23 @@
 //! The recording side: what a ring thread calls while it serves.
 //!
-//! Each thread records into a set of its own, so nothing here takes a lock. The set and the
-//! requests that run hang on the thread: whatever code runs for a request may say what it waits
-//! for without being handed anything. On a thread that has no meter (a pool's, a test's, or all of
-//! them when `latency.enabled` is off) every function here returns at once.
+//! Each thread records into a set of its own, so nothing here takes a lock. The set hangs on the
+//! thread: whatever code runs may count without being handed anything. On a thread that has no meter
+//! (a pool's, a test's, or all of them when `latency.enabled` is off) every function here returns at
+//! once.
 //!
-//! Reading the clock costs more than recording. So times are taken at few points, each is the end
-//! of one stage and the beginning of the next, and work that follows another work of the same turn
-//! of the loop begins at the last time that was read ([`recent`]).
+//! Reading the clock costs more than recording. So times are taken at few points, and each is the
+//! end of one stage and the beginning of the next. Where it makes no difference, a time that was read
+//! before stands for the present one: [`recent`], [`turn`]. Requests are entered into the histograms
+//! a block at a time, when these are in the processor's cache.
 
 use crate::exchange::Exchange;
-use crate::names::{Batch, Count, Level, Queue, ReplicaLag, Stage};
+use crate::limits::BLOCK;
+use crate::names::{Batch, Count, Level, Queue, ReplicaLag};
+use crate::request::Record;
 use crate::set::{Set, Times};
-use slab::Slab;
 use std::cell::{Cell, RefCell};
-use std::marker::PhantomData;
-use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 /// The meter of one thread, on its way there; the default one records nothing.
@@ -32,8 +33,8 @@ pub struct Installed {
 struct Local {
     on: Cell<bool>,
     recent: Cell<Option<Instant>>,
-    /// The place of the request that runs.
-    current: Cell<usize>,
+    /// The first time that was read in this turn of the loop.
+    turn: Cell<Option<Instant>>,
     ticked: Cell<Option<Instant>>,
     state: RefCell<Option<State>>,
 }
@@ -41,31 +42,18 @@ struct Local {
 struct State {
     exchange: Arc<Exchange>,
     set: Box<Set<Times>>,
-    requests: Slab<Laps>,
+    /// Requests that are not entered into the set yet; fewer than [`BLOCK`].
+    block: Vec<Record>,
+    /// Wakes the task that ends the turn.
+    marker: Option<Waker>,
 }
-
-/// A request's times so far.
-struct Laps {
-    route: usize,
-    began: Instant,
-    /// The end of the last stage that was taken.
-    last: Instant,
-    ns: [u64; Stage::ALL.len()],
-    /// Which stages were taken, a bit each.
-    taken: u32,
-    bytes_in: u64,
-    bytes_out: u64,
-}
-
-/// No request.
-const NONE: usize = usize::MAX;
 
 thread_local! {
     static LOCAL: Local = const {
         Local {
             on: Cell::new(false),
             recent: Cell::new(None),
-            current: Cell::new(NONE),
+            turn: Cell::new(None),
             ticked: Cell::new(None),
             state: RefCell::new(None),
         }
@@ -81,7 +69,8 @@ impl Meter {
     pub fn install(self) -> Installed {
         let Some((exchange, set)) = self.0 else { return Installed { exchange: None } };
         LOCAL.with(|local| {
-            let state = State { exchange: Arc::clone(&exchange), set, requests: Slab::new() };
+            let (block, marker) = (Vec::with_capacity(BLOCK), None);
+            let state = State { exchange: Arc::clone(&exchange), set, block, marker };
             *local.state.borrow_mut() = Some(state);
             local.on.set(true);
         });
@@ -97,8 +86,18 @@ impl Drop for Installed {
             local.on.set(false);
             local.state.borrow_mut().take()
         });
-        if let Ok(Some(state)) = state {
+        if let Ok(Some(mut state)) = state {
+            state.enter_block();
             exchange.end(state.set);
+        }
+    }
+}
+
+impl State {
+    /// Enters the requests that wait for it.
+    fn enter_block(&mut self) {
+        for record in self.block.drain(..) {
+            self.set.enter(&record);
         }
     }
 }
@@ -114,7 +113,22 @@ fn with<R>(work: impl FnOnce(&Local, &mut State) -> R) -> Option<R> {
     })
 }
 
-/// Reads the clock, for what follows in this turn of the loop too.
+/// Whether this thread has a meter.
+pub(crate) fn is_measured() -> bool {
+    LOCAL.with(|local| local.on.get())
+}
+
+/// Records a request that has ended.
+pub(crate) fn record(record: Record) {
+    with(|_, state| {
+        state.block.push(record);
+        if state.block.len() >= BLOCK {
+            state.enter_block();
+        }
+    });
+}
+
+/// Reads the clock, for what follows too: see [`recent`].
 pub fn now() -> Instant {
     let now = Instant::now();
     LOCAL.with(|local| {
@@ -127,7 +141,7 @@ pub fn now() -> Instant {
 
 /// Reads the clock if this thread has a meter, for what is read for the meter alone.
 pub fn mark() -> Option<Instant> {
-    LOCAL.with(|local| local.on.get()).then(now)
+    is_measured().then(now)
 }
 
 /// The time that [`now`] said last on this thread; without a meter, the time. Call it only where
@@ -137,6 +151,41 @@ pub fn recent() -> Instant {
         Some(recent) if local.on.get() => recent,
         _ => Instant::now(),
     })
+}
+
+/// When this turn of the loop began, as far as it is known: the first time that was asked for here
+/// in this turn. What the kernel had done by then is given to many tasks of one turn; this is when
+/// it was done, and one reading serves them all. Without [`turns`] on this thread each call reads
+/// the clock; without a meter there is no time.
+pub fn turn() -> Option<Instant> {
+    with(|local, state| {
+        if let Some(turn) = local.turn.get() {
+            return turn;
+        }
+        let now = Instant::now();
+        local.recent.set(Some(now));
+        if let Some(marker) = &state.marker {
+            local.turn.set(Some(now));
+            marker.wake_by_ref();
+        }
+        now
+    })
+}
+
+/// Tells turns of the loop apart, for [`turn`]; run it as a task of the thread. It never ends. It is
+/// woken in each turn that asks for the time and runs behind the tasks that are ready by then: so
+/// before the thread sleeps.
+pub async fn turns() {
+    std::future::poll_fn(|cx| {
+        with(|local, state| {
+            local.turn.set(None);
+            if !state.marker.as_ref().is_some_and(|held| held.will_wake(cx.waker())) {
+                state.marker = Some(cx.waker().clone());
+            }
+        });
+        Poll::<()>::Pending
+    })
+    .await;
 }
 
 /// Counts something.
@@ -171,8 +220,9 @@ pub fn tick(period: Duration) {
     with(|local, state| {
         if let Some(before) = local.ticked.replace(Some(now)) {
             let late = now.saturating_duration_since(before).saturating_sub(period);
-            state.set.lag.record(nanoseconds(late));
+            state.set.lag.record(u64::try_from(late.as_nanos()).unwrap_or(u64::MAX));
         }
+        state.enter_block();
         state.exchange.swap(&mut state.set);
     });
 }
@@ -182,169 +232,78 @@ pub fn refused(route: usize, code: usize) {
     with(|_, state| state.set.routes[route].codes[code] += 1);
 }
 
-/// Ends a stage of the request that runs: it lasted from the end of the one before until now.
-pub fn lap(stage: Stage) {
-    if is_running() {
-        lap_at(stage, now());
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::{now, recent, turn, turns};
+    use crate::hub::Hub;
+    use crate::names::{FRONT_STAGES, Plan, Stage};
+    use crate::request::{Request, lap_at};
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+    use std::time::{Duration, Instant};
 
-/// Ends a stage of the request that runs, at a time that was read.
-pub fn lap_at(stage: Stage, at: Instant) {
-    with_current(|laps| laps.lap(stage, at));
-}
-
-/// The request that runs begins to wait: what it did so far was its own work.
-pub fn pause() {
-    lap(Stage::Logic);
-}
-
-/// The request that runs has waited until now; see [`recent`].
-pub fn waited(stage: Stage) {
-    if is_running() {
-        lap_at(stage, recent());
-    }
-}
-
-/// The request that runs has waited until now, in a queue until `begun`.
-pub fn waited_in_turn(queue: Stage, begun: Instant, stage: Stage) {
-    lap_at(queue, begun);
-    waited(stage);
-}
-
-/// Whether a request runs on this thread whose stages are taken.
-pub fn is_running() -> bool {
-    LOCAL.with(|local| local.on.get() && local.current.get() != NONE)
-}
-
-fn with_current<R>(work: impl FnOnce(&mut Laps) -> R) -> Option<R> {
-    with(|local, state| state.requests.get_mut(local.current.get()).map(work)).flatten()
-}
-
-impl Laps {
-    fn lap(&mut self, stage: Stage, at: Instant) {
-        let ns = nanoseconds(at.saturating_duration_since(self.last));
-        self.add(stage, ns);
-        self.last = self.last.max(at);
-    }
-
-    fn add(&mut self, stage: Stage, ns: u64) {
-        self.ns[stage as usize] += ns;
-        self.taken |= 1 << stage as u32;
-    }
-}
-
-/// A request whose stages are taken. It is recorded by [`Request::finish`]; dropped before that, it
-/// leaves no trace.
-#[derive(Debug)]
-pub struct Request {
-    place: usize,
-    /// It belongs to this thread.
-    _here: PhantomData<Rc<()>>,
-}
-
-impl Request {
-    /// A request on a route that began at this time.
-    pub fn begin(route: usize, began: Instant) -> Request {
-        let laps = Laps {
-            route,
-            began,
-            last: began,
-            ns: [0; Stage::ALL.len()],
-            taken: 0,
-            bytes_in: 0,
-            bytes_out: 0,
+    fn hub() -> std::sync::Arc<Hub> {
+        let plan = Plan {
+            program: "test",
+            version: "0",
+            routes: vec!["a".into()],
+            stages: FRONT_STAGES,
+            codes: vec!["ok".into()],
+            queues: &[],
+            batches: &[],
         };
-        let place = with(|_, state| state.requests.insert(laps)).unwrap_or(NONE);
-        Request { place, _here: PhantomData }
+        Hub::new(plan, true)
     }
 
-    /// Runs a piece of the request's work: what it says of stages is meant of this request.
-    pub fn enter<R>(&self, work: impl FnOnce() -> R) -> R {
-        /// Puts the one before back, also when the work panics.
-        struct Back(usize);
-        impl Drop for Back {
-            fn drop(&mut self) {
-                let _ = LOCAL.try_with(|local| local.current.set(self.0));
-            }
-        }
-        if self.place == NONE {
-            return work();
-        }
-        let _back = Back(LOCAL.with(|local| local.current.replace(self.place)));
-        work()
+    /// Waits until the clock says something else.
+    fn later(than: Instant) {
+        while Instant::now() <= than {}
     }
 
-    /// Ends a stage: it lasted from the end of the one before until `at`.
-    pub fn lap_at(&self, stage: Stage, at: Instant) {
-        self.with(|laps| laps.lap(stage, at));
-    }
-
-    /// Adds a time that lies outside of the stages in a row.
-    pub fn add(&self, stage: Stage, time: Duration) {
-        self.with(|laps| laps.add(stage, nanoseconds(time)));
-    }
-
-    /// Adds to what came of the request, bytes.
-    pub fn received(&self, bytes: usize) {
-        self.with(|laps| laps.bytes_in += bytes as u64);
-    }
-
-    /// Adds to what went out for it, bytes.
-    pub fn sent(&self, bytes: usize) {
-        self.with(|laps| laps.bytes_out += bytes as u64);
-    }
-
-    /// The stages taken so far, each with its time.
-    pub fn stages(&self) -> Vec<(Stage, Duration)> {
-        let taken = |laps: &mut Laps| {
-            let taken = Stage::ALL.iter().filter(|stage| laps.taken & (1 << **stage as u32) != 0);
-            taken.map(|&stage| (stage, Duration::from_nanos(laps.ns[stage as usize]))).collect()
+    #[test]
+    fn one_reading_serves_a_turn_and_none_outlives_it() {
+        let _meter = hub().thread().install();
+        let mut marker = pin!(turns());
+        let mut end_turn = || {
+            let polled = marker.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            assert!(polled.is_pending());
         };
-        self.with(taken).unwrap_or_default()
+        end_turn();
+        let first = turn().expect("measured");
+        later(first);
+        let second = now();
+        assert!(second > first && turn() == Some(first) && recent() == second);
+        later(second);
+        end_turn();
+        assert!(turn() > Some(second));
     }
 
-    /// How long it has taken at `at`; nothing on a thread without a meter.
-    pub fn total(&self, at: Instant) -> Duration {
-        let total = |laps: &mut Laps| at.saturating_duration_since(laps.began);
-        self.with(total).unwrap_or_default()
+    #[test]
+    fn without_a_task_that_ends_turns_each_call_reads_the_clock() {
+        let _meter = hub().thread().install();
+        let first = turn().expect("measured");
+        later(first);
+        assert!(turn() > Some(first));
     }
 
-    /// Records the request with its outcome; it ended at `at`.
-    pub fn finish(mut self, code: usize, at: Instant) {
-        let place = std::mem::replace(&mut self.place, NONE);
-        with(|_, state| {
-            let Some(laps) = state.requests.try_remove(place) else { return };
-            let route = &mut state.set.routes[laps.route];
-            let mut taken = laps.taken;
-            while taken != 0 {
-                let stage = taken.trailing_zeros() as usize;
-                taken &= taken - 1;
-                route.record(Stage::ALL[stage], laps.ns[stage]);
-            }
-            let total = nanoseconds(at.saturating_duration_since(laps.began));
-            route.record(Stage::Total, total);
-            route.codes[code] += 1;
-            route.bytes_in += laps.bytes_in;
-            route.bytes_out += laps.bytes_out;
+    #[test]
+    fn stages_add_up_and_a_request_within_another_has_its_own() {
+        let _meter = hub().thread().install();
+        let began = Instant::now();
+        let at = |ms| began + Duration::from_millis(ms);
+        let (outer, inner) = (Request::begin(0, began), Request::begin(0, began));
+        outer.enter(|| {
+            lap_at(Stage::Queue, at(2));
+            inner.enter(|| lap_at(Stage::Link, at(7)));
+            lap_at(Stage::Queue, at(3));
+            // A time before the last one that was taken adds nothing and takes nothing back.
+            lap_at(Stage::Link, at(1));
+            lap_at(Stage::Link, at(5));
         });
+        let ms = Duration::from_millis;
+        assert_eq!(outer.stages(), [(Stage::Queue, ms(3)), (Stage::Link, ms(2))]);
+        assert_eq!(inner.stages(), [(Stage::Link, ms(7))]);
+        assert_eq!(outer.total(at(9)), ms(9));
+        assert!(!crate::request::is_running());
     }
-
-    fn with<R>(&self, work: impl FnOnce(&mut Laps) -> R) -> Option<R> {
-        with(|_, state| state.requests.get_mut(self.place).map(work)).flatten()
-    }
-}
-
-impl Drop for Request {
-    fn drop(&mut self) {
-        if self.place != NONE {
-            // It may be gone with its thread's meter.
-            let place = self.place;
-            let _ = LOCAL.try_with(|_| with(|_, state| state.requests.try_remove(place)));
-        }
-    }
-}
-
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

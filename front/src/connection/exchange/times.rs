@@ -3,7 +3,7 @@
 
 use crate::connection::slot::Slot;
 use crate::connection::trace::Trace;
-use souk_meter::{Request, Stage, mark, recent};
+use souk_meter::{Request, Stage, mark, recent, turn};
 use souk_trace::Slow;
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -48,7 +48,7 @@ impl Out {
 impl Times {
     /// A read is done.
     pub(super) fn read(&mut self) {
-        self.read_at = mark();
+        self.read_at = turn();
     }
 
     /// The input was used as far as possible; what is left may wait for more.
@@ -114,7 +114,7 @@ impl Times {
     /// The write is done.
     pub(super) fn written(&mut self, slow: &Slow) {
         if self.in_write > 0 {
-            let now = mark().unwrap_or_else(recent);
+            let now = turn().unwrap_or_else(recent);
             for out in self.out.drain(..self.in_write) {
                 out.meter.lap_at(Stage::Write, now);
                 out.finish(now, slow);

@@ -51,6 +51,8 @@ enum Other {
     Baseline,
     /// Souk with the epoll driver in the front
     Epoll,
+    /// Souk with latency.enabled off: what measuring costs
+    Unmeasured,
     /// The bare argon2 crate on all cores, for login-cold
     Argon2,
     /// Nobody but the build given with --with
@@ -96,6 +98,7 @@ impl Other {
             Other::Nginx => Some(Against::Nginx),
             Other::Baseline => Some(Against::Baseline),
             Other::Epoll => Some(Against::Epoll),
+            Other::Unmeasured => Some(Against::Unmeasured),
             Other::Argon2 => Some(Against::Argon2),
             Other::None => None,
         }
@@ -131,7 +134,7 @@ impl Observer for Shown {
         let figures = &record.figures;
         let errors: u64 = figures.errors.values().sum();
         let rate = thousands(figures.rps);
-        self.line.say(&format!("{:12} {rate:>10}/s  {errors} errors", record.target));
+        self.line.say(&format!("{:15} {rate:>10}/s  {errors} errors", record.target));
         self.out.as_ref().map_or(Ok(()), |path| record::append(path, record))
     }
 }
@@ -147,7 +150,7 @@ fn table(records: &[Record]) {
         first.machine
     ));
     say(format_args!(
-        "{:12} {:>10} {:>9} {:>9} {:>9}  {:>8}  {}",
+        "{:15} {:>10} {:>9} {:>9} {:>9}  {:>8}  {}",
         "", "answers/s", "p50", "p99", "errors", "CPU µs", "souk's rate over it (spread)"
     ));
     let ratios = ratios(records);
@@ -165,15 +168,19 @@ fn table(records: &[Record]) {
             let all = record.figures.cpu_us.iter().filter(|(role, _)| *role != "generator");
             all.map(|(_, us)| us).sum()
         });
+        // The bare crate has a rate and nothing else.
+        let or_none = |figure: f64, text: String| if figure > 0.0 { text } else { "–".to_owned() };
+        let time = |us: f64| or_none(us, souk_perf::report::milliseconds(us));
         let ratio = ratios
             .iter()
             .find(|ratio| ratio.target == name)
             .map(|ratio| format!("{:.2} ({:.2}–{:.2})", ratio.median, ratio.low, ratio.high));
         say(format_args!(
-            "{name:12} {:>10} {:>9} {:>9} {errors:>9}  {cpu:>8.1}  {}",
+            "{name:15} {:>10} {:>9} {:>9} {errors:>9}  {:>8}  {}",
             thousands(of(|record| record.figures.rps)),
-            souk_perf::report::milliseconds(of(|record| record.figures.latency.p50_us)),
-            souk_perf::report::milliseconds(of(|record| record.figures.latency.p99_us)),
+            time(of(|record| record.figures.latency.p50_us)),
+            time(of(|record| record.figures.latency.p99_us)),
+            or_none(cpu, format!("{cpu:.1}")),
             ratio.unwrap_or_default(),
         ));
     }

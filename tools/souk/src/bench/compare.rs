@@ -169,7 +169,8 @@ fn table(records: &[Record]) {
             all.map(|(_, us)| us).sum()
         });
         // The bare crate has a rate and nothing else.
-        let or_none = |figure: f64, text: String| if figure > 0.0 { text } else { "–".to_owned() };
+        let or_none =
+            |figure: f64, text: String| if figure > 0.0 { text } else { "–".to_owned() };
         let time = |us: f64| or_none(us, souk_perf::report::milliseconds(us));
         let ratio = ratios
             .iter()

@@ -37,6 +37,16 @@ pub(crate) fn start(link: &Rc<Link>, call: &Call, payload: &[u8]) {
         Method::GetUserByName => unary(link, call, payload, accounts::get_user_by_name),
         Method::SearchUsers => unary(link, call, payload, accounts::search_users),
         Method::GetPicture => get_picture(link, call, payload),
+        Method::GetPage
+        | Method::GetNeighbours
+        | Method::GetRank
+        | Method::GetDistribution
+        | Method::ListSeasons
+        | Method::WatchBoard
+        | Method::SetRating
+        | Method::SetRatings
+        | Method::RecordMatch
+        | Method::HideUser => Err(Failure::new(Code::UnknownMethod)),
     };
     if let Err(failure) = started {
         souk_meter::refused(call.method as usize, failure.code as usize);

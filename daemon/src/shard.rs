@@ -10,7 +10,7 @@ use crate::session::{self, link::Link};
 use crate::startup::StartupError;
 use slab::Slab;
 use souk_db::{StoreSettings, Stores};
-use souk_meter::{Level, Meter};
+use souk_meter::{Count, Level, Meter};
 use souk_proto::common::Hello;
 use souk_trace::{Slow, Tracer};
 use std::cell::{Cell, RefCell};
@@ -128,8 +128,14 @@ async fn welcome(
 async fn tick(shard: Rc<Shard>) {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let runtime = tokio::runtime::Handle::current().metrics();
+    let mut turns = 0;
     loop {
         ticks.tick().await;
+        // The runtime sleeps, and enters the ring, once a turn.
+        let parks = runtime.worker_park_count(0);
+        souk_meter::count_many(Count::LoopTurn, parks - turns);
+        turns = parks;
         souk_meter::tick(TICK);
         souk_meter::level(Level::Links, shard.links.borrow().len() as u64);
         shard.context.stores().tell();

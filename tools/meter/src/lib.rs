@@ -34,6 +34,6 @@ pub use names::{Batch, Count, DAEMON_STAGES, FRONT_STAGES, Level, Plan, Queue, R
 pub use request::{Request, is_running, lap, lap_at, pause, waited, waited_in_turn};
 pub use settings::{AdminSettings, LatencySettings, Place};
 pub use thread::{
-    Installed, Meter, batch, count, level, mark, now, queue_full, recent, refused, replica_lag,
-    tick, turn, turns,
+    Installed, Meter, batch, count, count_many, level, mark, now, queue_full, recent, refused,
+    replica_lag, tick, turn, turns,
 };

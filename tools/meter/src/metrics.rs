@@ -113,6 +113,11 @@ impl Source {
     fn work(&self, out: &mut Out, totals: &Totals) -> fmt::Result {
         let plan = self.hub.plan();
         let count = |count: Count| totals.all.counts[count as usize];
+        // A ring that is full in the middle of a turn is entered then too.
+        let help = "Turns of the threads' loops; at the end of each its ring is entered";
+        let turns = count(Count::LoopTurn);
+        out.counter("souk_loop_turns", help, None)?
+            .encode_counter::<NoLabelSet, _, f64>(&turns, None)?;
         // What only the daemon does is not told of the front.
         if plan.stages.contains(&Stage::Logic) {
             let mut reads = out.counter("souk_cache_reads", "Rows looked for in a cache", None)?;

@@ -73,6 +73,8 @@ named! {
         MemoHit = "memo_hit",
         /// A login had to be verified in full.
         MemoMiss = "memo_miss",
+        /// A turn of the loop that had something to do; its end enters the ring.
+        LoopTurn = "loop_turn",
     }
 }
 

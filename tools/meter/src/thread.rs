@@ -166,6 +166,7 @@ pub fn turn() -> Option<Instant> {
         local.recent.set(Some(now));
         if let Some(marker) = &state.marker {
             local.turn.set(Some(now));
+            state.set.counts[Count::LoopTurn as usize] += 1;
             marker.wake_by_ref();
         }
         now
@@ -196,6 +197,11 @@ pub fn count(count: Count) {
 /// Counts a refusal because a queue is full.
 pub fn queue_full(queue: Queue) {
     with(|_, state| state.set.full[queue as usize] += 1);
+}
+
+/// Counts something that happened so often.
+pub fn count_many(count: Count, times: u64) {
+    with(|_, state| state.set.counts[count as usize] += times);
 }
 
 /// Notes how many went together.

@@ -73,6 +73,9 @@ pub const PERF_DATA_MAX: &str = "512M";
 /// How often a recording looks whether it shall end.
 pub const PERF_POLL: Duration = Duration::from_millis(20);
 
+/// How long `perf record` may take to begin: it reads what the target has mapped.
+pub const PERF_STARTS_WITHIN: Duration = Duration::from_secs(30);
+
 /// How long `perf record` may take to write what it has.
 pub const PERF_ENDS_WITHIN: Duration = Duration::from_secs(30);
 

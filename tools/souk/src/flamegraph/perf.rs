@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use inferno::collapse::Collapse;
 use inferno::collapse::perf::{Folder, Options};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use souk_stack::{PrivateDir, find_program, spawn_bound};
 
 use super::inlined::Inlined;
@@ -48,27 +48,41 @@ pub fn record(plan: &Plan) -> Result<Recorded, PerfError> {
     }
     let dir = PrivateDir::new()?;
     let data = dir.path().join("perf.data");
-    let began = Instant::now();
-    let whole = run(plan, &perf, &data, &dir.path().join("stderr"))?;
-    let seconds = began.elapsed().as_secs_f64().min(f64::from(plan.seconds));
+    let (end, seconds) = run(plan, &perf, &data, &dir.path().join("stderr"))?;
     let stacks = fold(plan, &perf, &data)?;
     let mut notes = Vec::new();
-    if !whole {
-        notes.push(format!(
-            "{} or perf's {} of data ended after {seconds:.1} of {} s: the graph covers only these",
-            plan.target,
-            limits::PERF_DATA_MAX,
-            plan.seconds
-        ));
-    }
+    let why = match end {
+        End::InTime => None,
+        End::Asked => Some("the recording was ended".to_owned()),
+        End::TargetGone => Some(format!("{} ended", plan.target)),
+        End::Full => Some(format!("perf's {} of data were full", limits::PERF_DATA_MAX)),
+    };
+    notes.extend(why.map(|why| {
+        let asked = plan.seconds;
+        format!("{why} after {seconds:.1} of {asked} s: the graph covers only these")
+    }));
     if !sees_kernel() {
         notes.push(format!("without the kernel's part of each stack: {}", allow(1)));
     }
+    let whole = end == End::InTime;
     Ok(Recorded { stacks, seconds, how: "perf", notes, whole })
 }
 
-/// Records into `data`; false if it ended before its time.
-fn run(plan: &Plan, perf: &Path, data: &Path, stderr: &Path) -> Result<bool, PerfError> {
+/// What ended a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Its time was over.
+    InTime,
+    /// The user did.
+    Asked,
+    /// There is no process any more.
+    TargetGone,
+    /// There is as much data as there may be.
+    Full,
+}
+
+/// Records into `data`; says what ended it and how many seconds it took.
+fn run(plan: &Plan, perf: &Path, data: &Path, stderr: &Path) -> Result<(End, f64), PerfError> {
     let mut command = Command::new(perf);
     command.args(["record", "--call-graph", "fp", "--max-size", limits::PERF_DATA_MAX]);
     match plan.kind {
@@ -77,33 +91,44 @@ fn run(plan: &Plan, perf: &Path, data: &Path, stderr: &Path) -> Result<bool, Per
         Kind::OffCpu => command.args(["-e", "context-switches", "-c", "1", "--switch-events"]),
     };
     command.args(["-p", &plan.target.pid.to_string(), "-o"]).arg(data);
+    // perf starts it when it records, which on a busy machine is seconds after its own start.
+    command.args(["--", "sleep", &plan.seconds.to_string()]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(stderr)?);
     let mut child = Recorder(spawn_bound(command)?);
-    let deadline = Instant::now() + plan.length();
+    let began = Instant::now();
     let mut ended = None;
-    while ended.is_none() && Instant::now() < deadline && !plan.stop.load(Ordering::Relaxed) {
+    while ended.is_none() && began.elapsed() < plan.length() + limits::PERF_STARTS_WITHIN {
         thread::sleep(limits::PERF_POLL);
         ended = child.0.try_wait()?;
-        if !plan.target.runs() {
+        if !plan.target.runs() || plan.stop.load(Ordering::Relaxed) {
             break;
         }
     }
-    let alive = plan.target.runs();
-    let whole = ended.is_none() && alive;
+    let seconds = began.elapsed().as_secs_f64().min(plan.length().as_secs_f64());
+    let end = if !plan.target.runs() {
+        End::TargetGone
+    } else if plan.stop.load(Ordering::Relaxed) {
+        End::Asked
+    } else if began.elapsed() < plan.length() {
+        End::Full
+    } else {
+        End::InTime
+    };
     let status = match ended {
         Some(status) => status,
         None => child.finish()?,
     };
-    if status.success() || fs::metadata(data).is_ok_and(|data| data.len() > 0) {
-        return Ok(whole);
+    let recorded = fs::metadata(data).is_ok_and(|data| data.len() > 0);
+    if recorded && (status.success() || end != End::Full) {
+        return Ok((end, seconds));
     }
-    if !alive {
-        return Err(PerfError::Failed(Failed(format!(
-            "{} ended before anything was recorded",
-            plan.target
-        ))));
+    let nothing =
+        |why: &str| Err(PerfError::Failed(Failed(format!("{why} before anything was recorded"))));
+    match end {
+        End::TargetGone => nothing(&format!("{} ended", plan.target)),
+        End::Asked => nothing("the recording was ended"),
+        End::InTime | End::Full => Err(diagnose(&fs::read_to_string(stderr)?, plan)),
     }
-    Err(diagnose(&fs::read_to_string(stderr)?, plan))
 }
 
 /// A `perf record` that is killed rather than left behind.
@@ -132,9 +157,12 @@ impl Recorder {
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        // Fails if it has ended, which is what we want.
-        self.0.kill().ok();
-        self.0.wait().ok();
+        if matches!(self.0.try_wait(), Ok(None)) {
+            // It leads a group of its own, with the sleep that it waits for.
+            let group = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw);
+            group.map(|group| kill_process_group(group, Signal::KILL)).transpose().ok();
+            self.0.wait().ok();
+        }
     }
 }
 

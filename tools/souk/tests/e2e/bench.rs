@@ -93,7 +93,11 @@ fn a_private_souk_is_measured_and_what_came_out_is_kept() {
     }
 
     assert_eq!(logged(&log, Some("profile")), answered, "the log holds every answer");
-    assert!(fs::read_to_string(&page).expect("kept").contains("</html>"));
+    let html = fs::read_to_string(&page).expect("kept");
+    assert!(html.contains("</html>"));
+    for of_a_real_run in ["soukd: GetUserByName", "<th scope=\"row\">mysql<td>", "souk-front: "] {
+        assert!(html.contains(of_a_real_run), "{of_a_real_run}");
+    }
     for program in ["front.svg", "daemon.svg"] {
         let graph = Path::new(&flames).join(program);
         let svg = fs::read_to_string(graph).unwrap_or_else(|why| panic!("{why}: {good:?}"));

@@ -131,13 +131,21 @@ fn front_and_daemon_are_found_by_their_directory_and_sample_themselves() {
     let client = Client::new(souk.address());
     for (noun, function) in [("front", "souk_front::"), ("daemon", "soukd::")] {
         let folded = home.path().join(format!("{noun}.folded"));
-        let mut command = souk_command(&["flamegraph", noun, "--seconds", "5", "--dir"]);
+        let mut command =
+            souk_command(&["flamegraph", noun, "--seconds", "5", "--hz", "999", "--dir"]);
         command.arg(&dir).args(["--with", "sampler", "-o"]).arg(&folded);
         let child = command.spawn().unwrap();
-        // Work for as long as it looks.
-        while !folded.exists() && Path::new(&format!("/proc/{}/exe", child.id())).exists() {
-            assert_eq!(client.get("/api/v1/users/by-name/user1").status, 200);
-        }
+        let looks = || !folded.exists() && Path::new(&format!("/proc/{}/exe", child.id())).exists();
+        // Enough work for many samples on a busy machine too.
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while looks() {
+                        assert_eq!(client.get("/api/v1/users/by-name/user1").status, 200);
+                    }
+                });
+            }
+        });
         let output = child.wait_with_output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

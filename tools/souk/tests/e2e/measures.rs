@@ -107,6 +107,8 @@ fn every_request_is_counted_once_with_its_stages_in_both_programs() {
     assert!(metric(&daemon, "souk_batch_size_count", &[("store", "mysql_write")]) >= 1.0);
     assert!(metric(&front, "souk_batch_size_sum", &[("store", "link")]) >= all as f64);
     assert!(metric(&front, "souk_ring_submissions_total", &[]) >= all as f64);
+    assert!(metric(&front, "souk_loop_turns_total", &[]) > 0.0);
+    assert!(metric(&daemon, "souk_loop_turns_total", &[]) > 0.0);
     assert!(metric(&front, "souk_open_connections", &[]) >= 1.0);
     assert_eq!(metric(&front, "souk_links", &[]), 4.0, "two threads, two shards");
 }

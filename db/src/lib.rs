@@ -8,6 +8,7 @@ mod backoff;
 mod cache;
 mod error;
 mod keys;
+pub mod leaderboard;
 mod limits;
 pub mod migrate;
 mod mysql;
@@ -18,6 +19,7 @@ pub use accounts::{Accounts, Change, NewUser, SessionId, SessionRecord, UserRow,
 pub use error::{Server, StoreError, WriteError};
 
 use crate::cache::Near;
+use crate::leaderboard::Leaderboard;
 use crate::limits::{DATABASE_CONNECT_MAX, HEALTH_MAX, READ_MAX};
 use crate::mysql::{Lag, Readers, Writer};
 use crate::redis::Redis;
@@ -59,6 +61,8 @@ pub struct Health {
 pub struct Stores {
     /// Users and their sessions.
     pub accounts: Accounts,
+    /// Boards and ratings.
+    pub leaderboard: Leaderboard,
     redis: Rc<Redis>,
     readers: Rc<Readers>,
     writer: Rc<Writer>,
@@ -81,7 +85,8 @@ impl Stores {
         let writer = Rc::new(Writer::new(opts));
         let accounts =
             Accounts::new(settings, redis.clone(), near, readers.clone(), writer.clone());
-        let stores = Stores { accounts, redis, readers, writer };
+        let leaderboard = Leaderboard::new();
+        let stores = Stores { accounts, leaderboard, redis, readers, writer };
         if let Err(error) = stores.try_database().await {
             stores.close().await;
             return Err(error);

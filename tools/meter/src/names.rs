@@ -73,6 +73,10 @@ named! {
         MemoHit = "memo_hit",
         /// A login had to be verified in full.
         MemoMiss = "memo_miss",
+        /// A shard looked whether its boards have moved.
+        BoardLook = "board_look",
+        /// A shard read the counts of a board that had.
+        BoardCounts = "board_counts",
     }
 }
 
@@ -130,6 +134,8 @@ named! {
         MysqlUp = "mysql_up",
         /// See [`ReplicaLag`].
         ReplicaLag = "replica_lag",
+        /// Age in milliseconds of the oldest thing that this thread knows of the boards.
+        BoardStaleness = "board_staleness",
     }
 }
 

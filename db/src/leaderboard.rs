@@ -58,6 +58,8 @@ pub struct Slice {
     pub lines: Vec<Line>,
     /// Players with a higher rating than the first line; 0 without lines.
     pub above: u64,
+    /// Players with the rating of the first line, some of whom may stand before it; 0 without lines.
+    pub level: u64,
     /// Players on the board.
     pub total: u64,
     /// The board's version; 0 if there is no such board.

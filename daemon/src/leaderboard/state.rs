@@ -142,13 +142,13 @@ impl State {
             } else if delta.board == ALL_TIME {
                 let moves = rated.before.iter().zip(&rated.after);
                 for (user, (&from, &to)) in users.iter().zip(moves) {
-                    if !self.hidden.contains(user) {
+                    if from != to && !self.hidden.contains(user) {
                         kept.counts.add(from, -1);
                         kept.counts.add(to, 1);
                         kept.own.push(Own::Move { version, from, to });
                     }
                 }
-            } else {
+            } else if kept.own.last().is_none_or(|own| own.version() < version) {
                 kept.own.push(Own::Unknown { version });
             }
         }

@@ -32,7 +32,7 @@ pub async fn get_page(
         _ => return Err(Failure::field("limit", "A page has 1 to 500 lines.")),
     };
     if request.backwards && request.cursor.is_empty() {
-        return Err(Failure::field("direction", "Only a page before a cursor can be asked for."));
+        return Err(Failure::field("cursor", "Before the first page there is none."));
     }
     known_board(cx, request.board, deadline).await?;
     if request.cursor.is_empty() {

@@ -4,7 +4,28 @@
 //! changes in the transaction that changes the players. So a page is a range of the index, and a
 //! rank is a sum over the table.
 
-use crate::error::StoreError;
+mod change;
+mod rate;
+mod read;
+mod statements;
+mod sums;
+
+pub(crate) use sums::{Sums, departure};
+
+use crate::StoreSettings;
+use crate::accounts::USERS;
+use crate::cache::Cache;
+use crate::error::{StoreError, WriteError};
+use crate::limits::{EVENTS_SWEEP_EVERY, EVENTS_SWEPT, NEAR_SETTLE};
+use crate::mysql::{Effect, Grouped, Write, Writer, snapshots};
+use crate::redis::Redis;
+use change::{Change, Changed, Hide};
+use mysql_async::Opts;
+use rate::Rating;
+use read::{Ask, BoardReads, Said, mistaken};
+use statements::json;
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Instant;
 use thiserror::Error;
 
@@ -170,66 +191,192 @@ pub enum RateError {
 
 /// Boards and ratings of one shard's stores. Deadlines are moments past which nobody waits any
 /// more: what has not been begun by then fails with [`StoreError::DeadlineExceeded`].
-pub struct Leaderboard {}
+pub struct Leaderboard {
+    reads: Grouped<BoardReads>,
+    changes: Grouped<Rating>,
+    /// As [`Rating`] has it.
+    cache: Option<Cache>,
+    redis: Rc<Redis>,
+    writer: Rc<Writer>,
+    /// When old rating events are looked for again.
+    sweep_at: Rc<Cell<Instant>>,
+}
 
 impl Leaderboard {
-    pub(crate) fn new() -> Leaderboard {
-        Leaderboard {}
+    pub(crate) fn new(
+        settings: &StoreSettings,
+        opts: &Opts,
+        redis: Rc<Redis>,
+        writer: Rc<Writer>,
+    ) -> Leaderboard {
+        let cache = || {
+            let cache = Cache::new(redis.clone(), settings.users_ttl, settings.negative_ttl);
+            settings.cache_enabled.then_some(cache)
+        };
+        let rating = Rating { cache: cache() };
+        Leaderboard {
+            reads: Grouped::new(BoardReads, &snapshots(opts), settings.mysql_connections),
+            changes: Grouped::new(rating, opts, 1),
+            cache: cache(),
+            redis,
+            writer,
+            sweep_at: Rc::new(Cell::new(Instant::now())),
+        }
     }
 
-    /// Boards, hidden users and tokens as they are now.
+    /// Boards, hidden users and tokens as they are now. In passing it mends what was left undone
+    /// while Redis was away, and has a few old rating events deleted. Call it now and then.
     pub async fn look(&self, deadline: Instant) -> Result<Look, StoreError> {
-        Err(not_there(deadline))
+        let Said::Look(look, unfenced) = self.ask(Ask::Look, deadline).await? else {
+            return Err(mistaken());
+        };
+        if !unfenced.is_empty() {
+            self.mend_rows(&unfenced, deadline).await?;
+        }
+        self.sweep_events();
+        Ok(look)
+    }
+
+    /// Fences in Redis what was changed while a daemon could not reach it. Does nothing while this
+    /// one cannot.
+    pub async fn mend(&self, deadline: Instant) -> Result<(), StoreError> {
+        self.look(deadline).await.map(drop)
     }
 
     /// How many players a board has at each rating.
-    pub async fn counts(&self, _board: u64, deadline: Instant) -> Result<Counts, StoreError> {
-        Err(not_there(deadline))
+    pub async fn counts(&self, board: u64, deadline: Instant) -> Result<Counts, StoreError> {
+        match self.ask(Ask::Counts(board), deadline).await? {
+            Said::Counts(counts) => Ok(counts),
+            _ => Err(mistaken()),
+        }
     }
 
-    /// Lines next to a place, or from the board's end on that side when `from` is `None`: at most
-    /// `limit`.
+    /// Lines next to a place, or from the board's end when `from` is `None` (the best for
+    /// [`Side::After`], the worst for [`Side::Before`]): at most `limit`, and never more than 501.
     pub async fn slice(
         &self,
-        _board: u64,
-        _from: Option<&Place>,
-        _side: Side,
-        _limit: u32,
+        board: u64,
+        from: Option<&Place>,
+        side: Side,
+        limit: u32,
         deadline: Instant,
     ) -> Result<Slice, StoreError> {
-        Err(not_there(deadline))
+        let ask = Ask::Slice { board, from: from.cloned(), side, limit };
+        match self.ask(ask, deadline).await? {
+            Said::Slice(slice) => Ok(slice),
+            _ => Err(mistaken()),
+        }
     }
 
     /// Where a user stands on a board; `None`: not on it, being hidden, unknown, or not rated in
     /// that season. Straight from the database.
     pub async fn place_of(
         &self,
-        _board: u64,
-        _user_id: u64,
+        board: u64,
+        user_id: u64,
         deadline: Instant,
     ) -> Result<Option<Place>, StoreError> {
-        Err(not_there(deadline))
+        match self.ask(Ask::Place { board, user_id }, deadline).await? {
+            Said::Place(place) => Ok(place),
+            _ => Err(mistaken()),
+        }
     }
 
     /// One rating event. Committed with others; when this returns, it is durable and every reader
     /// sees it.
-    pub async fn rate(&self, _event: RatingEvent, deadline: Instant) -> Result<Rated, RateError> {
-        Err(not_there(deadline).into())
+    pub async fn rate(&self, event: RatingEvent, deadline: Instant) -> Result<Rated, RateError> {
+        let event = Change::Rate(event);
+        let Changed::Rated(committed) = self.changes.submit(event, deadline).await? else {
+            return Err(mistaken().into());
+        };
+        if let Some(fenced) = committed.fenced {
+            // No process serves a copy of the old row after this.
+            tokio::time::sleep_until((fenced + NEAR_SETTLE).into()).await;
+        }
+        Ok(committed.rated)
     }
 
     /// Takes a user off all boards, or puts it back. Hiding whom nobody sees changes nothing.
+    /// `actor` is 1 to 64 characters, `reason` up to 200.
     pub async fn hide(
         &self,
-        _user_id: u64,
-        _hidden: bool,
-        _actor: &str,
-        _reason: &str,
+        user_id: u64,
+        hidden: bool,
+        actor: &str,
+        reason: &str,
         deadline: Instant,
     ) -> Result<(), RateError> {
-        Err(not_there(deadline).into())
+        let (actor, reason) = (actor.to_owned(), reason.to_owned());
+        let hide = Change::Hide(Hide { user_id, hidden, actor, reason });
+        self.changes.submit(hide, deadline).await.map(drop)
+    }
+
+    async fn ask(&self, ask: Ask, deadline: Instant) -> Result<Said, StoreError> {
+        self.reads.submit(ask, deadline).await
+    }
+
+    /// Fences rows, then takes away their lines as they were read: who changed one since then has
+    /// written another version.
+    async fn mend_rows(
+        &self,
+        unfenced: &[(u64, u64)],
+        deadline: Instant,
+    ) -> Result<(), StoreError> {
+        if !self.redis.is_up() {
+            return Ok(());
+        }
+        if let Some(cache) = &self.cache {
+            let rows = unfenced.iter().map(|&(id, version)| (cache.key_of(USERS, id), version));
+            if cache.fence_all(rows).await.is_err() {
+                return Ok(()); // at the next look
+            }
+        }
+        let write = Write {
+            sql: MENDED,
+            params: vec![json(&unfenced)],
+            fenced_at: None,
+            effect: Effect::Nothing,
+        };
+        match self.writer.submit(write, deadline).await {
+            Ok(_) => Ok(()),
+            Err(WriteError::Store(error)) => Err(error),
+            Err(other) => Err(StoreError::database(other.to_string())),
+        }
+    }
+
+    /// Has some old rating events deleted, if it is time; more soon, if there were many.
+    fn sweep_events(&self) {
+        let now = Instant::now();
+        if now < self.sweep_at.get() {
+            return;
+        }
+        self.sweep_at.set(now + EVENTS_SWEEP_EVERY);
+        let (writer, sweep_at) = (self.writer.clone(), self.sweep_at.clone());
+        tokio_uring::spawn(async move {
+            let params = vec![EVENTS_SWEPT.into()];
+            let write = Write { sql: SWEEP, params, fenced_at: None, effect: Effect::Nothing };
+            let done = writer.submit(write, now + EVENTS_SWEEP_EVERY).await;
+            if done.is_ok_and(|done| done.affected >= EVENTS_SWEPT) {
+                sweep_at.set(now);
+            }
+        });
+    }
+
+    /// How many reads and changes wait.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        (self.reads.waiting(), self.changes.waiting())
+    }
+
+    /// Finishes what waits and closes the connections.
+    pub(crate) async fn close(&self) {
+        self.changes.close().await;
+        self.reads.close().await;
     }
 }
 
-fn not_there(_deadline: Instant) -> StoreError {
-    StoreError::database("the leaderboard is not there yet")
-}
+const MENDED: &str = "DELETE f FROM JSON_TABLE(?, '$[*]' COLUMNS ( \
+       user_id BIGINT UNSIGNED PATH '$[0]', version BIGINT UNSIGNED PATH '$[1]')) AS d \
+     STRAIGHT_JOIN unfenced_users AS f ON f.user_id = d.user_id AND f.version = d.version";
+
+const SWEEP: &str = "DELETE FROM rating_events \
+     WHERE at <= UTC_TIMESTAMP(3) - INTERVAL 1 DAY ORDER BY at LIMIT ?";

@@ -186,3 +186,6 @@ pub const RATINGS_MAX: usize = 1_000;
 
 /// Longest reason for hiding a user, characters.
 pub const REASON_MAX: usize = 200;
+
+/// Characters of a token's holder that the record of moderation takes.
+pub const HOLDER_NAME_MAX: usize = 64;

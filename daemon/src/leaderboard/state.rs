@@ -5,7 +5,7 @@
 //! that it made, until counts of that version or a later one have been read.
 
 use super::counts::Counts;
-use crate::limits::{BOARDS_KEPT, OWN_MOVES_MAX};
+use crate::limits::{BOARDS_KEPT, HOLDER_NAME_MAX, OWN_MOVES_MAX};
 use foldhash::fast::RandomState;
 use lru::LruCache;
 use souk_db::leaderboard::{ALL_TIME, BoardRow, Counts as Players, Look, Rated};
@@ -96,6 +96,7 @@ impl State {
                     _ => return None,
                 };
                 let name = format!("token {} {}", token.id, token.label);
+                let name = name.chars().take(HOLDER_NAME_MAX).collect();
                 Some((token.hash, Holder { role, name }))
             })
             .collect();

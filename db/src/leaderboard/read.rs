@@ -154,13 +154,14 @@ async fn slice(
         lines.reverse();
     }
     const SUMS: &str = "SELECT b.version, CAST(COALESCE(SUM(c.players), 0) AS UNSIGNED), \
-           CAST(COALESCE(SUM(IF(c.rating > ?, c.players, 0)), 0) AS UNSIGNED) \
+           CAST(COALESCE(SUM(IF(c.rating > ?, c.players, 0)), 0) AS UNSIGNED), \
+           CAST(COALESCE(SUM(IF(c.rating = ?, c.players, 0)), 0) AS UNSIGNED) \
          FROM boards AS b LEFT JOIN rating_counts AS c ON c.board = b.id \
          WHERE b.id = ? GROUP BY b.id, b.version";
     let best = lines.first().map_or(i32::MAX, |line| line.rating);
-    let sums: Option<(u64, u64, u64)> = conn.exec_first(SUMS, (best, board)).await?;
-    let (version, total, above) = sums.unwrap_or_default();
-    Ok(Slice { lines, above, total, version })
+    let sums: Option<(u64, u64, u64, u64)> = conn.exec_first(SUMS, (best, best, board)).await?;
+    let (version, total, above, level) = sums.unwrap_or_default();
+    Ok(Slice { lines, above, level, total, version })
 }
 
 /// The statement of a slice, and its parameters.

@@ -37,9 +37,9 @@ impl Mine {
     fn ask(&self) -> Asking {
         let (upstream, request) = (self.upstream.clone(), self.request.clone());
         let context = CallContext { deadline: Instant::now() + self.patience, trace: self.trace };
-        Box::pin(async move {
-            upstream.call(Method::GetRank, request.user_id, &request, context).await
-        })
+        Box::pin(
+            async move { upstream.call(Method::GetRank, request.user_id, &request, context).await },
+        )
     }
 }
 

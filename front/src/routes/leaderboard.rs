@@ -55,7 +55,10 @@ fn board(query: &Query<'_>) -> Result<u64, Failure> {
     match query.get("season")? {
         None => Ok(0),
         Some(text) => digits(text).filter(|id| *id != 0).ok_or_else(|| {
-            Failure::field("season", "Give a season's id, or leave it out for the board of all time.")
+            Failure::field(
+                "season",
+                "Give a season's id, or leave it out for the board of all time.",
+            )
         }),
     }
 }
@@ -79,7 +82,8 @@ mod tests {
         let read = |raw| board(&Query::read(Some(raw)).expect("valid"));
         assert_eq!(read(""), Ok(0));
         assert_eq!(read("season=7"), Ok(7));
-        for bad in ["season=", "season=0", "season=-1", "season=%2B1", "season=x", "season=1&season=2"]
+        for bad in
+            ["season=", "season=0", "season=-1", "season=%2B1", "season=x", "season=1&season=2"]
         {
             assert_eq!(read(bad).expect_err(bad).field, "season", "{bad}");
         }
@@ -89,7 +93,8 @@ mod tests {
     fn counts_have_bounds() {
         let read = |raw| count(&Query::read(Some(raw)).expect("valid"), "limit", 100, 500);
         assert_eq!((read(""), read("limit=1"), read("limit=500")), (Ok(100), Ok(1), Ok(500)));
-        for bad in ["limit=", "limit=0", "limit=501", "limit=-1", "limit=1.0", "limit=99999999999"] {
+        for bad in ["limit=", "limit=0", "limit=501", "limit=-1", "limit=1.0", "limit=99999999999"]
+        {
             assert_eq!(read(bad).expect_err(bad).field, "limit", "{bad}");
         }
     }

@@ -118,7 +118,7 @@ pub(super) const ROUTES: &[Route] = {
         route(Post, "/api/v1/ratings", B::Batch, A::Board(Board::SetRatings)),
         route(Post, "/api/v1/matches", B::Json, A::Board(Board::Match)),
         route(Get, "/api/v1/leaderboard", B::Ignored, A::Board(Board::Page)),
-        route(Get, "/api/v1/leaderboard/around/{id}", B::Ignored, A::Board(Board::Around)),
+        route(Get, "/api/v1/leaderboard/around/{user_id}", B::Ignored, A::Board(Board::Around)),
         route(Get, "/api/v1/leaderboard/distribution", B::Ignored, A::Board(Board::Distribution)),
         route(Get, "/api/v1/leaderboard/live", B::Ignored, A::Board(Board::Live)),
         route(Get, "/api/v1/seasons", B::Ignored, A::Board(Board::Seasons)),
@@ -403,7 +403,8 @@ mod tests {
     fn every_route_is_found_by_its_method_and_path() {
         for route in ROUTES {
             let path = route.path.replace("{id}", "1").replace("{*name}", "a.js");
-            let path = path.replace("{username}", "a").replace("{hash}", "0");
+            let path =
+                path.replace("{user_id}", "1").replace("{username}", "a").replace("{hash}", "0");
             let found = find(&request(&format!("{} {path}", route.method.name()), ""));
             assert_eq!(found.ok().map(|found| found.action), Some(route.action), "{path}");
         }

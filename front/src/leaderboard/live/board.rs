@@ -108,10 +108,9 @@ impl Board {
         let delta = shown.delta.as_ref().filter(|_| seen != 0 && seen + 1 == shown.number);
         let bytes = match delta {
             Some(delta) => delta.clone(),
-            None => shown
-                .whole
-                .get_or_insert_with(|| Bytes::from(json::board(&shown.news)))
-                .clone(),
+            None => {
+                shown.whole.get_or_insert_with(|| Bytes::from(json::board(&shown.news))).clone()
+            }
         };
         Some((shown.number, Word::Say(Some(shown.news.version), bytes)))
     }

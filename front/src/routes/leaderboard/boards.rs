@@ -128,8 +128,10 @@ pub async fn distribution(call: &Call<'_>) -> Result<Response, Failure> {
     let request = GetDistributionRequest { caller: Some(call.caller()), board, percentile };
     let key = call.app.pages.next_key();
     let found: Distribution = call.ask(Method::GetDistribution, key, &request).await?;
-    let bucket = |it: &souk_proto::leaderboard::Bucket| {
-        BucketJson { from: it.from, to: it.to, players: it.players }
+    let bucket = |it: &souk_proto::leaderboard::Bucket| BucketJson {
+        from: it.from,
+        to: it.to,
+        players: it.players,
     };
     let buckets = found.buckets.iter().map(bucket).collect();
     let body = DistributionJson { total: found.total, buckets, rating: found.rating };
@@ -235,11 +237,8 @@ mod tests {
 
     #[test]
     fn an_open_season_has_no_end() {
-        let season =
-            Season { id: 1, name: "Spring".into(), starts_at_ms: 1_000, ends_at_ms: 0 };
-        let shown = |season: &Season| {
-            serde_json::to_value(SeasonJson::new(season)).expect("JSON")
-        };
+        let season = Season { id: 1, name: "Spring".into(), starts_at_ms: 1_000, ends_at_ms: 0 };
+        let shown = |season: &Season| serde_json::to_value(SeasonJson::new(season)).expect("JSON");
         let open = shown(&season);
         assert_eq!(open["starts_at"], "1970-01-01T00:00:01.000Z");
         assert_eq!(open["ends_at"], json!(null));

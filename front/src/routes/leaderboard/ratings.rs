@@ -19,10 +19,8 @@ use souk_proto::{Code, Failure, Method};
 /// `PUT /api/v1/users/{id}/rating`: `{rating}` or `{delta}`, perhaps `{event_id}`
 pub async fn set(call: &Call<'_>, parameter: &str, fields: Fields) -> Result<Response, Failure> {
     let user_id = user_id(parameter)?;
-    let request = SetRatingRequest {
-        caller: Some(call.caller()),
-        change: Some(change(user_id, fields)?),
-    };
+    let request =
+        SetRatingRequest { caller: Some(call.caller()), change: Some(change(user_id, fields)?) };
     let done: RatingDone = call.ask(Method::SetRating, user_id, &request).await?;
     Ok(json::answer(200, &DoneJson::new(&done)).header("cache-control", "no-store"))
 }
@@ -262,8 +260,14 @@ mod tests {
     #[test]
     fn a_batch_is_an_object_with_a_list_of_objects() {
         let code = |body: &[u8]| Fields::list(body, "items").expect_err("refused").code;
-        for bad in [&b""[..], b"[]", b"{", b"{\"items\":[1]}", b"{\"items\":[{}]} x", b"{\"items\":\"\xff\"}"]
-        {
+        for bad in [
+            &b""[..],
+            b"[]",
+            b"{",
+            b"{\"items\":[1]}",
+            b"{\"items\":[{}]} x",
+            b"{\"items\":\"\xff\"}",
+        ] {
             assert_eq!(code(bad), Code::MalformedBody);
         }
         for bad in [&b"{}"[..], b"{\"items\":[],\"more\":1}", b"{\"items\":[],\"items\":[]}"] {

@@ -184,3 +184,118 @@ pub fn rank(rank: Option<&RankJson>) -> Vec<u8> {
     };
     encode(0, &body)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{RankJson, board, delta, neighbours, page, percentile, rank, with_age};
+    use proptest::collection::btree_map;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+    use souk_proto::leaderboard::{BoardNews, Entry, Page, Rank};
+    use std::collections::BTreeMap;
+
+    fn line(rank: u64, user_id: u64, rating: i32) -> Entry {
+        let name = format!("user{user_id}");
+        let picture = if user_id == 7 { "ab".repeat(32) } else { String::new() };
+        Entry { rank, user_id, username: name.clone(), nickname: name, picture, rating }
+    }
+
+    fn parsed(bytes: &[u8]) -> Value {
+        serde_json::from_slice(bytes).expect("JSON")
+    }
+
+    #[test]
+    fn a_page_has_exactly_these_members() {
+        let items = vec![line(1, 7, 1500), line(2, 8, 1400)];
+        let whole = Page { items, previous_cursor: "back".into(), total: 9, ..Page::default() };
+        let first = json!({"rank": 1, "user_id": 7, "username": "user7", "nickname": "user7",
+            "picture": format!("/pictures/{}", "ab".repeat(32)), "rating": 1500});
+        let second = json!({"rank": 2, "user_id": 8, "username": "user8", "nickname": "user8",
+            "picture": null, "rating": 1400});
+        let expected = json!({"items": [first, second], "next_cursor": null,
+            "previous_cursor": "back", "total": 9});
+        let bytes = page(&whole);
+        assert_eq!(parsed(&bytes), expected);
+        let mut aged = expected.clone();
+        aged["stale_ms"] = json!(250);
+        assert_eq!(parsed(&with_age(&bytes, 250)), aged);
+        let around = parsed(&neighbours(&whole.items, 9));
+        assert_eq!(around, json!({"items": expected["items"], "total": 9}));
+    }
+
+    #[test]
+    fn a_percentile_is_the_share_of_the_others_who_are_worse() {
+        #[rustfmt::skip]
+        let table: &[(u64, u64, u64, f64)] = &[
+            // (rank, ties, total, percentile)
+            (1, 0, 1, 100.0),
+            (1, 0, 2, 100.0),
+            (2, 0, 2, 0.0),
+            (1, 1, 2, 0.0),
+            (2, 1, 5, 50.0),
+            (1, 0, 4, 100.0),
+            (3, 0, 4, 33.33),
+            (2, 0, 4, 66.66),
+            (2, 0, 10_000_000, 99.99),
+            (u64::MAX, 0, 3, 0.0),
+            (1, u64::MAX, 3, 0.0),
+            (0, 0, 0, 100.0),
+        ];
+        for (rank, ties, total, expected) in table {
+            let found = percentile(*rank, *ties, *total);
+            assert!((found - expected).abs() < 1e-9, "{rank} {ties} {total}: {found}");
+        }
+    }
+
+    #[test]
+    fn the_own_rank_is_told_or_that_there_is_none() {
+        let known = RankJson::new(&Rank { rank: 2, rating: 1200, ties: 1, total: 5 });
+        let expected = json!({"type": "rank", "rank": 2, "rating": 1200, "ties": 1, "total": 5,
+            "percentile": 50.0});
+        assert_eq!(parsed(&rank(Some(&known))), expected);
+        let none = json!({"type": "rank", "rank": null, "rating": null, "ties": null,
+            "total": null, "percentile": null});
+        assert_eq!(parsed(&rank(None)), none);
+    }
+
+    fn news(version: u64, players: &BTreeMap<u64, i32>) -> BoardNews {
+        let mut lines: Vec<(i32, u64)> =
+            players.iter().map(|(id, rating)| (-rating, *id)).collect();
+        lines.sort_unstable();
+        let above = |rating| 1 + lines.iter().filter(|(other, _)| *other < rating).count() as u64;
+        let items = lines.iter().map(|(rating, id)| line(above(*rating), *id, -rating)).collect();
+        BoardNews { version, total: players.len() as u64, items, stale_ms: 0 }
+    }
+
+    proptest! {
+        #[test]
+        fn a_delta_makes_the_new_top_of_the_old_one(
+            old in btree_map(0..20u64, 100..110i32, 0..15),
+            new in btree_map(0..20u64, 100..110i32, 0..15),
+        ) {
+            let (before, after) = (news(1, &old), news(2, &new));
+            let mut lines: BTreeMap<u64, Value> = BTreeMap::new();
+            for item in parsed(&board(&before))["items"].as_array().expect("items") {
+                lines.insert(item["user_id"].as_u64().expect("an id"), item.clone());
+            }
+            let Some(told) = delta(&before, &after) else {
+                prop_assert_eq!(before.items, after.items);
+                return Ok(());
+            };
+            let told = parsed(&told);
+            prop_assert_eq!(&told["type"], "delta");
+            for id in told["gone"].as_array().expect("gone") {
+                prop_assert!(lines.remove(&id.as_u64().expect("an id")).is_some());
+            }
+            for item in told["items"].as_array().expect("items") {
+                let known = lines.insert(item["user_id"].as_u64().expect("an id"), item.clone());
+                prop_assert_ne!(known.as_ref(), Some(item), "nothing is told twice");
+            }
+            let whole = parsed(&board(&after));
+            let mut expected: Vec<&Value> =
+                whole["items"].as_array().expect("items").iter().collect();
+            expected.sort_by_key(|item| item["user_id"].as_u64());
+            prop_assert_eq!(lines.values().collect::<Vec<_>>(), expected);
+        }
+    }
+}

@@ -248,3 +248,106 @@ async fn next(live: &Live, board: &Board, items: &mut ItemStream, due: Option<In
         Either::Right(_) => Step::Due,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Board, Word};
+    use serde_json::Value;
+    use souk_proto::leaderboard::{BoardNews, Entry};
+    use souk_proto::{Code, Failure};
+
+    fn news(version: u64, rating: i32) -> BoardNews {
+        let items = vec![Entry { rank: 1, user_id: 7, rating, ..Entry::default() }];
+        BoardNews { version, total: 1, items, stale_ms: 0 }
+    }
+
+    /// One who watches: what it was told last.
+    #[derive(Default)]
+    struct Watcher {
+        seen: u64,
+        paused: bool,
+    }
+
+    impl Watcher {
+        /// The type and the version of what it is told next.
+        fn told(&mut self, board: &Board) -> Option<(String, Option<u64>)> {
+            let (number, word) = board.word(self.seen, self.paused)?;
+            (self.seen, self.paused) = (number, number == 0);
+            let Word::Say(version, bytes) = word else { panic!("it goes on") };
+            let body: Value = serde_json::from_slice(&bytes).expect("JSON");
+            assert_eq!(body.get("version").and_then(Value::as_u64), version);
+            Some((body["type"].as_str().expect("a type").to_owned(), version))
+        }
+    }
+
+    fn told(kind: &str, version: u64) -> Option<(String, Option<u64>)> {
+        Some((kind.to_owned(), Some(version)))
+    }
+
+    #[test]
+    fn who_follows_is_told_differences_and_who_missed_one_the_whole() {
+        let board = Board::new(0);
+        let (mut quick, mut slow) = (Watcher::default(), Watcher::default());
+        assert_eq!(quick.told(&board), None);
+        board.publish(news(1, 1000));
+        assert_eq!(quick.told(&board), told("board", 1));
+        assert_eq!(slow.told(&board), told("board", 1));
+        assert_eq!(quick.told(&board), None);
+        for version in 2..5 {
+            board.publish(news(version, 1000 + i32::try_from(version).expect("small")));
+            assert_eq!(quick.told(&board), told("delta", version));
+        }
+        assert_eq!(slow.told(&board), told("board", 4), "one message, whatever was missed");
+        assert_eq!(slow.told(&board), None);
+        assert_eq!(Watcher::default().told(&board), told("board", 4));
+    }
+
+    #[test]
+    fn a_change_below_the_top_is_no_word_but_a_reason_to_ask_for_ranks() {
+        let board = Board::new(0);
+        let mut watcher = Watcher::default();
+        board.publish(news(1, 1000));
+        watcher.told(&board);
+        let before = board.changes();
+        board.publish(news(2, 1000));
+        assert_eq!(watcher.told(&board), None);
+        assert_ne!(board.changes(), before);
+    }
+
+    #[test]
+    fn a_pause_is_told_once_and_the_whole_follows_it() {
+        let board = Board::new(0);
+        let (mut told_of_it, mut slow) = (Watcher::default(), Watcher::default());
+        board.publish(news(1, 1000));
+        (told_of_it.told(&board), slow.told(&board));
+        board.pause(Failure::new(Code::Unavailable));
+        assert_eq!(told_of_it.told(&board), Some(("paused".to_owned(), None)));
+        assert_eq!(told_of_it.told(&board), None);
+        board.publish(news(1, 1000));
+        assert_eq!(told_of_it.told(&board), told("board", 1));
+        assert_eq!(slow.told(&board), None, "who was not told of the pause missed nothing");
+    }
+
+    #[test]
+    fn stale_news_and_the_first_fresh_ones_are_told_as_a_whole() {
+        let board = Board::new(0);
+        let mut watcher = Watcher::default();
+        board.publish(news(1, 1000));
+        watcher.told(&board);
+        board.publish(BoardNews { stale_ms: 300, ..news(1, 1000) });
+        assert_eq!(watcher.told(&board), told("board", 1));
+        board.publish(news(1, 1000));
+        assert_eq!(watcher.told(&board), told("board", 1));
+    }
+
+    #[test]
+    fn a_board_is_there_with_its_first_news_or_says_why_not() {
+        let board = Board::new(9);
+        assert_eq!(board.outcome(), None);
+        board.pause(Failure::new(Code::BoardNotFound));
+        assert_eq!(board.outcome(), Some(Err(Failure::new(Code::BoardNotFound))));
+        board.publish(news(1, 1000));
+        board.pause(Failure::new(Code::Unavailable));
+        assert_eq!(board.outcome(), Some(Ok(())));
+    }
+}

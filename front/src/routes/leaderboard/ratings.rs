@@ -270,7 +270,7 @@ mod tests {
         ] {
             assert_eq!(code(bad), Code::MalformedBody);
         }
-        for bad in [&b"{}"[..], b"{\"items\":[],\"more\":1}", b"{\"items\":[],\"items\":[]}"] {
+        for bad in [&b"{}"[..], b"{\"items\":[],\"more\":[]}", b"{\"items\":[],\"items\":[]}"] {
             assert_eq!(code(bad), Code::InvalidField);
         }
         assert_eq!(Fields::list(b"{\"items\":[{},{}]}", "items").expect("a list").len(), 2);

@@ -319,7 +319,7 @@ mod tests {
         let board = Board::new(0);
         let (mut told_of_it, mut slow) = (Watcher::default(), Watcher::default());
         board.publish(news(1, 1000));
-        (told_of_it.told(&board), slow.told(&board));
+        assert_eq!(told_of_it.told(&board), slow.told(&board));
         board.pause(Failure::new(Code::Unavailable));
         assert_eq!(told_of_it.told(&board), Some(("paused".to_owned(), None)));
         assert_eq!(told_of_it.told(&board), None);

@@ -40,7 +40,7 @@ pub enum Method {
     GetPicture = 31,
     /// `GetPageRequest` → `Page`.
     GetPage = 48,
-    /// `GetNeighboursRequest` → `Neighbours`.
+    /// `GetNeighboursRequest` → `Page`.
     GetNeighbours = 49,
     /// `GetRankRequest` → `Rank`.
     GetRank = 50,

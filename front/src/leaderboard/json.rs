@@ -73,16 +73,6 @@ pub fn with_age(page: &[u8], stale_ms: u64) -> Vec<u8> {
     bytes
 }
 
-/// A user's neighbours.
-pub fn neighbours(items: &[Entry], total: u64) -> Vec<u8> {
-    #[derive(Serialize)]
-    struct Body<'a> {
-        items: Entries<'a>,
-        total: u64,
-    }
-    encode(items.len(), &Body { items: Entries(items), total })
-}
-
 /// Where a user stands.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct RankJson {
@@ -187,7 +177,7 @@ pub fn rank(rank: Option<&RankJson>) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::{RankJson, board, delta, neighbours, page, percentile, rank, with_age};
+    use super::{RankJson, board, delta, page, percentile, rank, with_age};
     use proptest::collection::btree_map;
     use proptest::prelude::*;
     use serde_json::{Value, json};
@@ -219,8 +209,6 @@ mod tests {
         let mut aged = expected.clone();
         aged["stale_ms"] = json!(250);
         assert_eq!(parsed(&with_age(&bytes, 250)), aged);
-        let around = parsed(&neighbours(&whole.items, 9));
-        assert_eq!(around, json!({"items": expected["items"], "total": 9}));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use souk_db::leaderboard::admin;
+use souk_db::operator::recount::verify;
 use souk_process::say;
 
 use crate::database::DatabaseArgs;
@@ -25,9 +25,10 @@ pub enum LeaderboardCommand {
 /// Does it.
 pub fn run(command: &LeaderboardCommand) -> Result<ExitCode, Failed> {
     let LeaderboardCommand::Verify { fix, database } = command;
-    let found = block_on(admin::verify(&database.url()?, *fix))??;
+    let found = block_on(verify(&database.url()?, *fix))??.differences;
     for line in found.iter().take(limits::DIFFERENCES_SHOWN) {
-        let board = if line.board == 0 { "all time".into() } else { format!("season {}", line.board) };
+        let board =
+            if line.board == 0 { "all time".into() } else { format!("season {}", line.board) };
         say(format_args!(
             "{board}, rating {}: counted {}, found {}",
             line.rating, line.counted, line.found
@@ -47,7 +48,9 @@ pub fn run(command: &LeaderboardCommand) -> Result<ExitCode, Failed> {
             ExitCode::SUCCESS
         }
         (wrong, false) => {
-            say(format_args!("{wrong} counts are wrong: `souk leaderboard verify --fix` mends them"));
+            say(format_args!(
+                "{wrong} counts are wrong: `souk leaderboard verify --fix` mends them"
+            ));
             ExitCode::FAILURE
         }
     })

@@ -5,7 +5,8 @@ use std::time::SystemTime;
 
 use clap::Subcommand;
 use jiff::Timestamp;
-use souk_db::leaderboard::admin;
+use souk_db::leaderboard::BoardRow;
+use souk_db::operator::seasons;
 use souk_process::say;
 
 use crate::database::DatabaseArgs;
@@ -27,13 +28,8 @@ pub enum SeasonCommand {
         #[command(flatten)]
         database: DatabaseArgs,
     },
-    /// End a season now or at a time; its board stays as it is then
+    /// End the season that runs; its board stays as it is then
     End {
-        /// Its number; the season that runs if left out
-        id: Option<u64>,
-        /// When it ends; now if left out
-        #[arg(long, value_name = "TIME")]
-        at: Option<Timestamp>,
         #[command(flatten)]
         database: DatabaseArgs,
     },
@@ -48,16 +44,20 @@ pub enum SeasonCommand {
 pub fn run(command: &SeasonCommand) -> Result<ExitCode, Failed> {
     match command {
         SeasonCommand::Start { name, at, until, database } => {
-            let at = at.map_or_else(now_ms, |at| at.as_millisecond());
-            let until = until.map(|until| until.as_millisecond());
-            let id = block_on(admin::start_season(&database.url()?, name, at, until))??;
-            let begins = time_text(at);
-            say(format_args!("season {id} \"{name}\" starts {begins}{}", end_text(until)));
+            let [from, until] = [at, until].map(|time| time.map(|time| time.as_millisecond()));
+            let id = block_on(seasons::start(&database.url()?, name, from, until))??;
+            let begins = from.map_or_else(|| "now".to_owned(), time_text);
+            let ends = until.map_or_else(String::new, |it| format!(" and ends {}", time_text(it)));
+            say(format_args!("season {id} \"{name}\" starts {begins}{ends}"));
         }
-        SeasonCommand::End { id, at, database } => {
-            let at = at.map_or_else(now_ms, |at| at.as_millisecond());
-            let id = block_on(admin::end_season(&database.url()?, *id, at))??;
-            say(format_args!("season {id} ends {}", time_text(at)));
+        SeasonCommand::End { database } => {
+            let url = database.url()?;
+            let now = now_ms();
+            let all = block_on(seasons::list(&url))??;
+            let runs = all.iter().find(|season| state(season, now) == "runs");
+            let season = runs.ok_or("no season runs: see `souk season list`")?;
+            block_on(seasons::end(&url, season.id))??;
+            say(format_args!("season {} \"{}\" has ended", season.id, season.name));
         }
         SeasonCommand::List { database } => list(&database.url()?)?,
     }
@@ -65,32 +65,32 @@ pub fn run(command: &SeasonCommand) -> Result<ExitCode, Failed> {
 }
 
 fn list(url: &str) -> Result<(), Failed> {
-    let seasons = block_on(admin::seasons(url))??;
-    if seasons.is_empty() {
+    let all = block_on(seasons::list(url))??;
+    if all.is_empty() {
         say("no seasons: `souk season start NAME` begins one");
         return Ok(());
     }
     let now = now_ms();
     say(format_args!("{:>4}  {:9} {:20} {:20} {}", "id", "", "from", "until", "name"));
-    for season in seasons {
+    for season in all {
         let until = season.ends_at_ms.map_or_else(String::new, time_text);
-        let state = match season.ends_at_ms {
-            _ if season.starts_at_ms > now => "scheduled",
-            Some(end) if end <= now => "ended",
-            _ => "runs",
-        };
+        let state = state(&season, now);
         let from = time_text(season.starts_at_ms);
         say(format_args!("{:>4}  {state:9} {from:20} {until:20} {}", season.id, season.name));
     }
     Ok(())
 }
 
-fn end_text(until: Option<i64>) -> String {
-    until.map_or_else(String::new, |until| format!(" and ends {}", time_text(until)))
+fn state(season: &BoardRow, now_ms: i64) -> &'static str {
+    match season.ends_at_ms {
+        _ if season.starts_at_ms > now_ms => "scheduled",
+        Some(end) if end <= now_ms => "ended",
+        _ => "runs",
+    }
 }
 
 /// Unix milliseconds as people read them, to the second, in UTC.
-pub fn time_text(unix_ms: i64) -> String {
+fn time_text(unix_ms: i64) -> String {
     let time = Timestamp::from_second(unix_ms.div_euclid(1000));
     time.map_or_else(|_| unix_ms.to_string(), |time| time.to_string())
 }

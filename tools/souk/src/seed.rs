@@ -70,7 +70,7 @@ pub fn seed(url: &str, users: u64, stop: &Arc<AtomicBool>) -> Result<u64, Failed
         };
         let added = work.run().await?;
         // A chunk says how many users it added and not which: the leaderboard is counted anew.
-        souk_db::leaderboard::admin::verify(url, true).await?;
+        souk_db::operator::recount::verify(url, true).await?;
         Ok(added)
     })?
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Subcommand, ValueEnum};
-use souk_db::leaderboard::admin;
+use souk_db::operator::tokens;
 use souk_process::say;
 
 use crate::database::DatabaseArgs;
@@ -66,11 +66,11 @@ pub fn run(args: &TokenArgs) -> Result<ExitCode, Failed> {
         None => {
             let role = args.role.ok_or("give --role service or --role admin")?;
             let url = args.database.url()?;
-            say(block_on(admin::create_token(&url, role.name(), &args.label))??);
+            say(block_on(tokens::create(&url, role.name(), &args.label))??);
         }
         Some(TokenCommand::List { database }) => list(&database.url()?)?,
         Some(TokenCommand::Revoke { id, database }) => {
-            if !block_on(admin::revoke_token(&database.url()?, *id))?? {
+            if !block_on(tokens::revoke(&database.url()?, *id))?? {
                 let why = "there is no token {id} that is not revoked: see `souk token list`";
                 return Err(Failed(why.replace("{id}", &id.to_string())));
             }
@@ -81,18 +81,17 @@ pub fn run(args: &TokenArgs) -> Result<ExitCode, Failed> {
 }
 
 fn list(url: &str) -> Result<(), Failed> {
-    let tokens = block_on(admin::tokens(url))??;
-    if tokens.is_empty() {
+    let all = block_on(tokens::list(url))??;
+    if all.is_empty() {
         say("no tokens: `souk token --role service` makes one");
         return Ok(());
     }
     say(format_args!("{:>4}  {:8} {:20} {:20} {}", "id", "role", "made", "revoked", "label"));
-    for token in tokens {
-        let revoked = token.revoked_at_ms.map_or_else(String::new, crate::season::time_text);
-        let made = crate::season::time_text(token.created_at_ms);
+    for token in all {
+        let revoked = token.revoked_at.unwrap_or_default();
         say(format_args!(
-            "{:>4}  {:8} {made:20} {revoked:20} {}",
-            token.id, token.role, token.label
+            "{:>4}  {:8} {:20} {revoked:20} {}",
+            token.id, token.role, token.created_at, token.label
         ));
     }
     Ok(())

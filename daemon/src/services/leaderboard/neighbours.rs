@@ -1,14 +1,15 @@
 //! The lines around a user.
 
 use super::caller::admit_reader;
+use super::known_board;
+use super::page::page;
 use super::rank::not_ranked;
-use super::{entries, known_board};
 use crate::context::Context;
 use crate::limits::{NEIGHBOURS_ATTEMPTS, RADIUS_DEFAULT, RADIUS_MAX};
 use crate::services::store_failure;
 use souk_db::StoreError;
 use souk_db::leaderboard::{Place, Side, Slice};
-use souk_proto::leaderboard::{GetNeighboursRequest, Neighbours};
+use souk_proto::leaderboard::{GetNeighboursRequest, Page};
 use souk_proto::{Code, Failure};
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,7 @@ pub async fn get_neighbours(
     cx: &Context,
     request: GetNeighboursRequest,
     deadline: Instant,
-) -> Result<Neighbours, Failure> {
+) -> Result<Page, Failure> {
     admit_reader(cx, request.caller.as_ref())?;
     let radius = match request.radius {
         0 => RADIUS_DEFAULT,
@@ -38,13 +39,23 @@ pub async fn get_neighbours(
         let Some(place) = place.map_err(store_failure)? else {
             return Err(not_ranked(cx, user_id, deadline).await);
         };
-        let slice = around(cx, board, &place, radius, deadline).await.map_err(store_failure)?;
-        if slice.lines.iter().any(|line| line.user_id == user_id) {
-            let total = slice.total;
-            return Ok(Neighbours { items: entries(slice), total });
+        let around = around(cx, board, &place, radius, deadline).await.map_err(store_failure)?;
+        if around.slice.lines.iter().any(|line| line.user_id == user_id) {
+            let Around { slice, limit, before } = around;
+            return Ok(page(cx, board, limit, slice, before.then_some(Side::After)));
         }
     }
     Err(Failure::new(Code::Busy).retry_after(RETRY_AFTER))
+}
+
+/// Lines around a place.
+struct Around {
+    /// Possibly a line too many, at the end.
+    slice: Slice,
+    /// How many are shown.
+    limit: u32,
+    /// Whether others stand before them.
+    before: bool,
 }
 
 /// The lines around a place, in one slice: what stands before it says where the slice begins.
@@ -54,14 +65,16 @@ async fn around(
     place: &Place,
     radius: u32,
     deadline: Instant,
-) -> Result<Slice, StoreError> {
+) -> Result<Around, StoreError> {
     let leaderboard = &cx.stores.leaderboard;
     let before = leaderboard.slice(board, Some(place), Side::Before, radius + 1, deadline).await?;
     let before = before.lines;
     let shown = u32::try_from(before.len()).unwrap_or(radius).min(radius);
     // A line more than is shown: the slice begins after it.
-    let more = before.len() > shown as usize;
-    let from = before.into_iter().next().filter(|_| more);
+    let others = before.len() > shown as usize;
+    let from = before.into_iter().next().filter(|_| others);
     let from = from.map(|line| Place { rating: line.rating, username: line.username });
-    leaderboard.slice(board, from.as_ref(), Side::After, shown + 1 + radius, deadline).await
+    let limit = shown + 1 + radius;
+    let slice = leaderboard.slice(board, from.as_ref(), Side::After, limit + 1, deadline).await?;
+    Ok(Around { slice, limit, before: others })
 }

@@ -145,7 +145,7 @@ async fn page_at(
 }
 
 /// The page of a slice that may have a line too many, on the side of a cursor or from the beginning.
-fn page(cx: &Context, board: u64, limit: u32, slice: Slice, side: Option<Side>) -> Page {
+pub(super) fn page(cx: &Context, board: u64, limit: u32, slice: Slice, side: Option<Side>) -> Page {
     let (limit, total) = (limit as usize, slice.total);
     let mut items = entries(slice);
     let more = items.len() > limit;

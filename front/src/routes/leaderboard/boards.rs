@@ -13,7 +13,7 @@ use serde::Serialize;
 use souk_proto::common::Caller;
 use souk_proto::leaderboard::{
     Distribution, GetDistributionRequest, GetNeighboursRequest, GetPageRequest, GetRankRequest,
-    ListSeasonsRequest, Neighbours, Page, Rank, Season, SeasonList,
+    ListSeasonsRequest, Page, Rank, Season, SeasonList,
 };
 use souk_proto::{Failure, Method};
 
@@ -91,8 +91,8 @@ pub async fn around(call: &Call<'_>, parameter: &str) -> Result<Response, Failur
     let radius = count(&query, "radius", RADIUS_DEFAULT, RADIUS_MAX)?;
     let (caller, board) = (Some(call.caller()), board(&query)?);
     let request = GetNeighboursRequest { caller, board, user_id, radius };
-    let found: Neighbours = call.ask(Method::GetNeighbours, user_id, &request).await?;
-    let body = board_json::neighbours(&found.items, found.total);
+    let found: Page = call.ask(Method::GetNeighbours, user_id, &request).await?;
+    let body = board_json::page(&found);
     Ok(Response::new(200).with("application/json", body).header("cache-control", "no-cache"))
 }
 

@@ -3,7 +3,7 @@
 use super::super::{code, field, soon};
 use super::{ALL_TIME, Club, in_club, lines, to};
 use souk_proto::leaderboard::{
-    Distribution, GetDistributionRequest, GetNeighboursRequest, GetPageRequest, Neighbours,
+    Distribution, GetDistributionRequest, GetNeighboursRequest, GetPageRequest, Page,
 };
 use souk_proto::{Code, Failure};
 use soukd::services::leaderboard;
@@ -26,7 +26,7 @@ fn expected() -> Vec<(u64, &'static str, i32)> {
     RANKS.into_iter().zip(PLAYERS).map(|(rank, (name, rating))| (rank, name, rating)).collect()
 }
 
-async fn around(club: &Club<'_>, user_id: u64, radius: u32) -> Result<Neighbours, Failure> {
+async fn around(club: &Club<'_>, user_id: u64, radius: u32) -> Result<Page, Failure> {
     let request = GetNeighboursRequest { caller: None, board: ALL_TIME, user_id, radius };
     leaderboard::get_neighbours(&club.shop.cx, request, soon()).await
 }

@@ -116,11 +116,8 @@ fn without_mysql_the_first_page_is_served_and_marked_as_old() {
 
 #[test]
 fn two_daemons_write_at_once_and_a_walk_meets_everybody_who_stays_once() {
-    let stack = unlimited()
-        .daemons(2)
-        .daemon_set("daemon.shards", 2)
-        .start()
-        .expect("the stack starts");
+    let stack =
+        unlimited().daemons(2).daemon_set("daemon.shards", 2).start().expect("the stack starts");
     let client = client(&stack);
     let names: Vec<String> = (0..40).map(|number| format!("stays_{number:02}")).collect();
     let staying: HashSet<u64> =

@@ -78,9 +78,8 @@ fn each_item_of_a_batch_is_answered_alone() {
     let client = client(&stack);
     let ids = people(&client, &["ann", "bob"]);
     let service = program(&stack, &client, "service");
-    let batch = |items: Value| {
-        service.json(Method::POST, "/api/v1/ratings", &json!({ "items": items }))
-    };
+    let batch =
+        |items: Value| service.json(Method::POST, "/api/v1/ratings", &json!({ "items": items }));
     let answer = batch(json!([
         {"user_id": ids[0], "delta": 10, "event_id": "a"},
         {"user_id": 999_999, "rating": 1500},

@@ -43,7 +43,13 @@ fn pages_and_ranks_agree_and_ties_share_a_rank() {
     assert_eq!(lines(&again), whole[2..4]);
 
     let around = |id: u64, radius| page(&client, &format!("/around/{id}?radius={radius}"));
-    assert_eq!(lines(&around(ids[0], 1)), whole[1..4]);
+    let near = around(ids[0], 1);
+    assert_eq!(lines(&near), whole[1..4]);
+    let next = near["next_cursor"].as_str().expect("dot is behind");
+    assert_eq!(lines(&page(&client, &format!("?cursor={next}"))), whole[4..]);
+    let back = near["previous_cursor"].as_str().expect("bob is before");
+    let before = page(&client, &format!("?direction=previous&cursor={back}"));
+    assert_eq!(lines(&before), whole[..1]);
     assert_eq!(lines(&around(ids[1], 1)), whole[..2], "clamped at the top");
     assert_eq!(lines(&around(ids[3], 2)), whole[2..], "and at the bottom");
 

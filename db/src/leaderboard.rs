@@ -10,7 +10,8 @@ mod read;
 mod statements;
 mod sums;
 
-pub(crate) use sums::{Sums, departure};
+pub(crate) use read::boards;
+pub(crate) use sums::{RUNNING, Sums, departure};
 
 use crate::StoreSettings;
 use crate::accounts::USERS;

@@ -111,11 +111,11 @@ pub async fn lock(
     );
     let rows: Vec<Row> = conn.exec(sql, (json(&users), season.unwrap_or_default())).await?;
     let mut players = BTreeMap::new();
-    for mut row in rows {
+    for row in rows {
         let place = columns.len();
-        let hidden = row.take::<bool, _>(place).unwrap_or_default();
-        let season = row.take::<Option<i32>, _>(place + 1).flatten();
-        let season_name = row.take::<Option<String>, _>(place + 2).flatten();
+        let hidden = row.get::<bool, _>(place).unwrap_or_default();
+        let season = row.get::<Option<i32>, _>(place + 1).flatten();
+        let season_name = row.get::<Option<String>, _>(place + 2).flatten();
         let row = user_row(row).map_err(|error| Error::Other(error.into()))?;
         let player = Player {
             rating_before: row.rating,

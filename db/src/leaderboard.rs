@@ -10,7 +10,8 @@ mod read;
 mod statements;
 mod sums;
 
-pub(crate) use sums::{Sums, departure};
+pub(crate) use read::boards;
+pub(crate) use sums::{RUNNING, Sums, departure};
 
 use crate::StoreSettings;
 use crate::accounts::USERS;
@@ -142,7 +143,7 @@ pub type Decide = Box<dyn Fn(&[i32]) -> Vec<i32>>;
 pub struct RatingEvent {
     /// One, or two different ones.
     pub users: Vec<u64>,
-    /// Pure: called again when a transaction is tried again, and for the running season's ratings.
+    /// Pure, and never panics: called again when a transaction is tried again, and for the running season's ratings.
     /// There a result outside [`RATING_MIN`] to [`RATING_MAX`] is moved to the nearer bound.
     pub decide: Decide,
     /// Name (1 to 64 visible ASCII characters) and digest of the request: the same event again

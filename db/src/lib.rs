@@ -12,6 +12,7 @@ pub mod leaderboard;
 mod limits;
 pub mod migrate;
 mod mysql;
+pub mod operator;
 mod redis;
 mod slots;
 mod time;

@@ -176,6 +176,18 @@ pub const NEAR_SEEN: usize = 16 * 1024;
 /// Seconds to wait for another program that migrates the same database.
 pub const MIGRATE_LOCK_S: u32 = 60;
 
+/// Seconds an operator's command waits for another one that does the same.
+pub const OPERATOR_LOCK_S: u32 = 10;
+
+/// Attempts to write what a recount found, against ratings that change meanwhile.
+pub const RECOUNT_ATTEMPTS: usize = 20;
+
+/// Longest name of a season, in characters, as its column has it.
+pub const BOARD_NAME_MAX: usize = 64;
+
+/// Longest label of a token, in characters, as its column has it.
+pub const TOKEN_LABEL_MAX: usize = 64;
+
 /// Longest username, in bytes: they are ASCII.
 pub const USERNAME_MAX: usize = 32;
 

@@ -19,6 +19,10 @@ const COUNT: &str = "INSERT INTO rating_counts (board, rating, players) \
 
 const VERSION: &str = "UPDATE boards SET version = LAST_INSERT_ID(version + 1) WHERE id = ?";
 
+/// The time of the day rather than of the statement: it may have waited for the one that ended the
+/// season.
+const STILL_RUNS: &str = "(ends_at IS NULL OR ends_at > SYSDATE(3))";
+
 /// What a transaction means for the boards.
 #[derive(Debug, Default)]
 pub struct Sums {
@@ -58,7 +62,7 @@ impl Sums {
         // The board of all time comes last: it is everybody's.
         for &board in self.boards.iter().rev() {
             if self.running == Some(board) {
-                conn.exec_drop(format!("{VERSION} AND {RUNNING}"), (board,)).await?;
+                conn.exec_drop(format!("{VERSION} AND {STILL_RUNS}"), (board,)).await?;
             } else {
                 conn.exec_drop(VERSION, (board,)).await?;
             }

@@ -153,8 +153,8 @@ pub const NEIGHBOURS_ATTEMPTS: usize = 3;
 pub const BOARDS_KEPT: NonZeroUsize = NonZeroUsize::new(4).expect("not zero");
 
 /// Own changes of a board that one shard remembers between two readings of its counts, 24 bytes
-/// each: what comes in 200 ms at four times the rate that a database of this size takes. Past it the
-/// counts are read anew.
+/// each: what comes in 200 ms at 40,000 changes a second, four times what is asked of a database.
+/// Past it the counts are read anew.
 pub const OWN_MOVES_MAX: usize = 8 * 1024;
 
 /// Time for one look at the boards, and for the read of a first page that an older one could stand
@@ -165,8 +165,8 @@ pub const BOARD_READ_MAX: Duration = Duration::from_secs(1);
 /// are no part of the board's version.
 pub const PAGE_AGE_MAX: Duration = Duration::from_secs(2);
 
-/// Lines of all first pages that one shard keeps, some 200 bytes each. Two programs that ask for the
-/// largest page and everybody else's 100 fit.
+/// Lines of all first pages that one shard keeps, some 200 bytes each: two of the largest pages and
+/// five of the usual ones.
 pub const PAGES_LINES_MAX: usize = 1_500;
 
 /// Lines in one piece of news about a board.

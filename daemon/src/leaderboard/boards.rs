@@ -68,7 +68,7 @@ impl Boards {
         self.bring(stores, None, since, deadline).await
     }
 
-    /// What the counts of a board say, when they are not too old; nothing if there is no such board.
+    /// What the counts of a board say that are not too old; nothing if there is no such board.
     ///
     /// # Errors
     /// A store's.

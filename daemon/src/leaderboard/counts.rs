@@ -21,14 +21,14 @@ const HIGHEST_BIT: usize = 1 << RATINGS.ilog2();
 /// The players of one board by rating.
 #[derive(Clone)]
 pub struct Counts {
-    /// Place `i`, from 1, holds the players of the `i & -i` ratings that end with the `i`th. Signed:
+    /// Place `i`, from 1, has the players of the `i & -i` ratings that end with the `i`th. Signed:
     /// a change may be known here before what it builds upon.
     tree: Box<[i64]>,
     total: i64,
 }
 
 impl Counts {
-    /// A board with this many players at each of these ratings. Ratings that cannot be are left out.
+    /// A board with this many players at each of these ratings. Others are left out.
     pub fn new(players: impl IntoIterator<Item = (i32, u64)>) -> Counts {
         let mut counts = Counts { tree: vec![0; RATINGS + 1].into(), total: 0 };
         for (rating, players) in players {

@@ -29,7 +29,7 @@ pub(super) fn admit_reader(cx: &Context, caller: Option<&Caller>) -> Result<(), 
 /// The caller's program or moderator, who must have this role or a higher one.
 ///
 /// # Errors
-/// `unauthenticated` without a valid token, `missing_role` with one of a lower role or of a session,
+/// `unauthenticated` without a valid token, `missing_role` with a lower one or a session,
 /// `rate_limited` for all but valid tokens; a store's failure.
 pub(super) async fn holder(
     cx: &Context,

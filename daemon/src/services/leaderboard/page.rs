@@ -144,7 +144,7 @@ async fn page_at(
     Ok(page(cx, request.board, limit, slice, Some(side)))
 }
 
-/// The page of a slice that may have a line too many, on the side of a cursor or from the beginning.
+/// The page of a slice that may have a line too many: on a side of a cursor, or the beginning.
 pub(super) fn page(cx: &Context, board: u64, limit: u32, slice: Slice, side: Option<Side>) -> Page {
     let (limit, total) = (limit as usize, slice.total);
     let mut items = entries(slice);

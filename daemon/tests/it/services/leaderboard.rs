@@ -33,13 +33,7 @@ struct Club<'a> {
 
 /// Runs a test on stores of its own with a program's and a moderator's token.
 fn in_club(test: impl AsyncFnOnce(&mut Club<'_>)) {
-    on_stores(
-        |_| (),
-        async |shop, stack| {
-            let (program, moderator) = (token(stack, "service", 1), token(stack, "admin", 2));
-            test(&mut Club { shop, stack, program, moderator }).await;
-        },
-    );
+    on_stores(|_| (), async |shop, stack| test(&mut Club::of(shop, stack)).await);
 }
 
 /// Somebody with a new token of this role.
@@ -66,7 +60,12 @@ fn named(change: RatingChange, event_id: &str) -> RatingChange {
     RatingChange { event_id: event_id.into(), ..change }
 }
 
-impl Club<'_> {
+impl<'a> Club<'a> {
+    fn of(shop: &'a Shop, stack: &'a mut Stack) -> Club<'a> {
+        let (program, moderator) = (token(stack, "service", 1), token(stack, "admin", 2));
+        Club { shop, stack, program, moderator }
+    }
+
     /// New users with these names and ratings; their ids.
     async fn enter(&self, users: &[(&str, i32)]) -> Vec<u64> {
         let mut ids = Vec::new();

@@ -1,14 +1,15 @@
 //! While the database is away.
 
-use super::super::{code, soon};
-use super::{in_club, to};
+use super::super::{code, on_own_stores, soon};
+use super::{Club, to};
 use souk_proto::Code;
 use souk_proto::leaderboard::{GetNeighboursRequest, GetPageRequest};
 use soukd::services::leaderboard;
 
 #[test]
 fn without_the_database_first_pages_say_their_age_and_writes_are_refused() {
-    in_club(async |club| {
+    on_own_stores(async |shop, stack| {
+        let club = &mut Club::of(shop, stack);
         let ids = club.enter(&[("ann", 1_300), ("bob", 1_200)]).await;
         let ask = |limit| GetPageRequest { limit, ..GetPageRequest::default() };
         let first = club.page(ask(1)).await.expect("page");

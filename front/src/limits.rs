@@ -94,9 +94,9 @@ pub const RETRY_WAIT: Duration = Duration::from_secs(1);
 /// picture served fits, so only a stream that misbehaves is cut.
 pub const STREAM_ITEMS_MAX: usize = 32;
 
-/// How long one stream of news may run before it is asked for anew, so that what a daemon keeps for
-/// it cannot grow old unseen. A link that is silent is found long before.
-pub const WATCH_LIFE: Duration = Duration::from_secs(24 * 3600);
+/// How long one stream of news runs before it ends and another takes its place. The daemon ends it
+/// at this deadline; the link would break it off a little later.
+pub const WATCH_TIME: Duration = Duration::from_secs(50);
 
 /// Boards that the watchers of one thread may look at. Each costs a stream on a link; there is one
 /// board of all time and seldom more than a few seasons that anybody watches.
@@ -137,3 +137,8 @@ pub const UNAVAILABLE_RETRY: Duration = Duration::from_secs(1);
 pub const OTHER_FILES: u64 = 64;
 
 const _: () = assert!(READ_MAX > crate::http::limits::MAX_HEAD, "any head fits the read buffer");
+
+const _: () = assert!(
+    WATCH_TIME.as_secs() + 5 <= souk_proto::limits::DEADLINE_MAX.as_secs(),
+    "a stream of news ends before the link breaks it off"
+);

@@ -187,34 +187,8 @@ impl Upstream {
         request: &Q,
         context: CallContext,
     ) -> Result<(A, ItemStream), Failure> {
-        self.stream(method, key, request, Shape::Download, context).await
-    }
-
-    /// Like [`Upstream::download`] with items that follow for as long as they are wanted, but for
-    /// no longer than [`WATCH_LIFE`](crate::limits::WATCH_LIFE).
-    ///
-    /// # Errors
-    /// As [`Upstream::call`].
-    pub async fn watch<Q: Message, A: Message + Default>(
-        &self,
-        method: Method,
-        key: u64,
-        request: &Q,
-        context: CallContext,
-    ) -> Result<(A, ItemStream), Failure> {
-        self.stream(method, key, request, Shape::Watch, context).await
-    }
-
-    async fn stream<Q: Message, A: Message + Default>(
-        &self,
-        method: Method,
-        key: u64,
-        request: &Q,
-        shape: Shape,
-        context: CallContext,
-    ) -> Result<(A, ItemStream), Failure> {
         let link = self.pick(key).ok_or_else(unavailable)?;
-        let id = start(&link, method, request, shape, context).map_err(failed)?;
+        let id = start(&link, method, request, Shape::Download, context).map_err(failed)?;
         let stream = ItemStream { link, id };
         let session = &stream.link.session;
         let answer = poll_fn(|cx| session.borrow_mut().poll_answer(id, cx.waker())).await;

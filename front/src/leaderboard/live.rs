@@ -7,7 +7,8 @@
 mod board;
 
 use crate::limits::WATCHED_BOARDS_MAX;
-use crate::upstream::{CallContext, Upstream};
+use crate::upstream::Upstream;
+use crate::upstream::session::unavailable;
 use board::Board;
 use bytes::Bytes;
 use souk_proto::common::Caller;
@@ -18,7 +19,7 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{self, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The boards that somebody watches on this thread.
 pub struct Live {
@@ -39,7 +40,8 @@ impl Live {
     ///
     /// # Errors
     /// What the daemon says if it has no such board or cannot tell; [`Code::Busy`] when too many
-    /// boards are watched, [`Code::DeadlineExceeded`] when nothing came in time.
+    /// boards are watched, [`Code::DeadlineExceeded`] when nothing came in time,
+    /// [`Code::Unavailable`] when this process ends.
     pub async fn watch(
         self: &Rc<Live>,
         id: u64,
@@ -55,6 +57,9 @@ impl Live {
     }
 
     fn enter(self: &Rc<Live>, id: u64, caller: Caller, trace: Context) -> Result<Watcher, Failure> {
+        if self.draining.get() {
+            return Err(unavailable());
+        }
         let mut boards = self.boards.borrow_mut();
         let full = boards.len() >= WATCHED_BOARDS_MAX;
         let board = match boards.get(&id) {
@@ -75,16 +80,6 @@ impl Live {
     pub fn drain(&self) {
         self.draining.set(true);
         self.boards.borrow().values().for_each(|board| board.wake_all());
-    }
-
-    /// How many boards are watched.
-    pub fn boards(&self) -> usize {
-        self.boards.borrow().len()
-    }
-
-    fn context(&self, trace_id: u128) -> CallContext {
-        let trace = Context { trace_id, span: None };
-        CallContext { deadline: Instant::now() + self.patience, trace }
     }
 }
 

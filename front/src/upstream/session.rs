@@ -8,7 +8,7 @@ mod receive;
 mod tests;
 
 use super::CallContext;
-use crate::limits::{UNAVAILABLE_RETRY, WATCH_LIFE};
+use crate::limits::UNAVAILABLE_RETRY;
 use prost::Message;
 use souk_meter::{Batch, Stage};
 use souk_proto::common::Hello;
@@ -62,8 +62,6 @@ pub enum Shape {
     Upload,
     /// The answer's items may follow.
     Download,
-    /// The answer's items follow for as long as they are wanted.
-    Watch,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,11 +196,10 @@ impl Session {
         }
         let mut waiter = Waiter::default();
         let mut due = now + left;
-        let has_items = matches!(shape, Shape::Download | Shape::Watch);
-        if has_items {
+        if shape == Shape::Download {
             let head_due = Some(due);
             waiter.items = Some(Box::new(Items { waiting: VecDeque::new(), end: None, head_due }));
-            due = now + if shape == Shape::Watch { WATCH_LIFE } else { DEADLINE_MAX };
+            due = now + DEADLINE_MAX;
         }
         let busy = || Trouble::Failed(Code::Busy.into());
         let id = self.table.insert(waiter, due).map_err(|_| busy())?;
@@ -223,7 +220,7 @@ impl Session {
                 PushError::TooLong => Trouble::Failed(Code::PayloadTooLarge.into()),
             });
         }
-        if has_items {
+        if shape == Shape::Download {
             self.heads.push(id);
         }
         if souk_meter::is_running() {

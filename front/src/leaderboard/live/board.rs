@@ -3,8 +3,8 @@
 
 use super::{Live, Word};
 use crate::leaderboard::json;
-use crate::limits::{NEWS_PAUSE, WATCH_BACKOFF_FIRST, WATCH_BACKOFF_MAX};
-use crate::upstream::{ItemStream, mix};
+use crate::limits::{NEWS_PAUSE, WATCH_BACKOFF_FIRST, WATCH_BACKOFF_MAX, WATCH_TIME};
+use crate::upstream::{CallContext, ItemStream, mix};
 use bytes::Bytes;
 use futures_util::future::{Either, select};
 use prost::Message;
@@ -13,6 +13,7 @@ use souk_proto::common::{Caller, Empty};
 use souk_proto::error::Fault;
 use souk_proto::leaderboard::{BoardNews, WatchBoardRequest};
 use souk_proto::{Code, Failure, Method};
+use souk_trace::Context;
 use std::cell::RefCell;
 use std::future::{pending, poll_fn};
 use std::pin::pin;
@@ -168,8 +169,10 @@ pub(super) async fn keep(live: Rc<Live>, board: Rc<Board>, caller: Caller, trace
     let mut free_at = Instant::now();
     while board.is_watched() && !live.draining.get() {
         let before = board.changes();
-        let (key, context) = (mix(board.id), live.context(trace_id));
-        let opened = live.upstream.watch(Method::WatchBoard, key, &request, context).await;
+        let trace = Context { trace_id, span: None };
+        let context = CallContext { deadline: Instant::now() + WATCH_TIME, trace };
+        let key = mix(board.id);
+        let opened = live.upstream.download(Method::WatchBoard, key, &request, context).await;
         let ended = match opened {
             Ok((Empty {}, items)) => follow(&live, &board, items, &mut free_at).await,
             Err(failure) => Err(failure),

@@ -11,7 +11,7 @@ mod statements;
 mod sums;
 
 pub(crate) use read::boards;
-pub(crate) use sums::{RUNNING, Sums, departure};
+pub(crate) use sums::{RUNNING, Sums, departure, renaming};
 
 use crate::StoreSettings;
 use crate::accounts::USERS;
@@ -44,7 +44,7 @@ pub const FIRST_RATING: i32 = 1000;
 pub struct Line {
     /// The player.
     pub user_id: u64,
-    /// On a season's board, the name under which the player was last rated.
+    /// On a season's board, the name at the season's end.
     pub username: String,
     /// 1 to 64 characters; that of a deleted user is the username.
     pub nickname: String,

@@ -151,7 +151,7 @@ impl Accounts {
                 Value::UInt(old.version),
             ],
             fenced_at,
-            effect: Effect::Nothing,
+            effect: new_name.map_or(Effect::Nothing, |name| Effect::Renamed { id: row.id, name }),
         };
         row.password_hash = Some(hash);
         if self.writer.submit(write, deadline).await?.affected == 0 {

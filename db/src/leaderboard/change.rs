@@ -57,11 +57,12 @@ impl Kind for Rating {
         outcomes: &mut [Option<Outcome<Rating>>],
     ) -> Result<(), StoreError> {
         let conn = line.get_alive().await?;
-        let event = |(place, change)| match change {
-            &Change::Rate(ref event) => Some((place, event)),
-            Change::Hide(_) => None,
-        };
-        let events: Vec<_> = changes.iter().enumerate().filter_map(event).collect();
+        let mut events = Vec::with_capacity(changes.len());
+        for (place, change) in changes.iter().enumerate() {
+            if let Change::Rate(event) = change {
+                events.push((place, event));
+            }
+        }
         if !events.is_empty() {
             let settle = |place: usize, outcome: super::rate::Outcome| {
                 outcomes[place] = Some(outcome.map(Changed::Rated));

@@ -1,6 +1,8 @@
 //! Changes of the counts, summed over a transaction.
 
+use super::statements::running_season;
 use super::{ALL_TIME, BoardDelta};
+use crate::accounts::query::Name;
 use mysql_async::Conn;
 use mysql_async::Error;
 use mysql_async::prelude::Queryable;
@@ -36,12 +38,17 @@ impl Sums {
     /// So many players more (or fewer) on a board at a rating.
     pub fn add(&mut self, board: u64, rating: i32, players: i64) {
         *self.players.entry((board, rating)).or_default() += players;
+        self.touch(board);
+    }
+
+    /// A board's lines change, and no count of it.
+    pub fn touch(&mut self, board: u64) {
         self.boards.insert(board);
     }
 
     /// The season's players were changed as those of one that runs.
     pub fn must_run(&mut self, season: u64) {
-        self.boards.insert(season);
+        self.touch(season);
         self.running = Some(season);
     }
 
@@ -108,6 +115,24 @@ pub async fn departure(
         let sql = "DELETE FROM hidden_users WHERE user_id = ? AND NOT EXISTS (SELECT 1 \
              FROM boards AS b JOIN season_ratings AS s ON s.season = b.id AND s.user_id = ?)";
         conn.exec_drop(sql, (user_id, user_id)).await?;
+    }
+    Ok(())
+}
+
+/// Moves a user whose row was renamed in this transaction to its new place. In the running season
+/// too, where else somebody who takes the old name would stand at the same place.
+pub async fn renaming(
+    conn: &mut Conn,
+    user_id: u64,
+    name: Name,
+    sums: &mut Sums,
+) -> Result<(), Error> {
+    sums.touch(ALL_TIME);
+    let Some(season) = running_season(conn).await? else { return Ok(()) };
+    let sql = "UPDATE season_ratings SET username = ? WHERE season = ? AND user_id = ?";
+    conn.exec_drop(sql, (name.as_bytes(), season, user_id)).await?;
+    if conn.affected_rows() > 0 {
+        sums.must_run(season);
     }
     Ok(())
 }

@@ -6,8 +6,9 @@
 
 use super::connect::{Line, is_contention, is_lost, meaning};
 use super::grouped::{self, Grouped, Kind};
+use crate::accounts::query::Name;
 use crate::error::{StoreError, WriteError};
-use crate::leaderboard::{ALL_TIME, FIRST_RATING, Sums, departure};
+use crate::leaderboard::{ALL_TIME, FIRST_RATING, Sums, departure, renaming};
 use crate::limits::{FENCE_AGE_MAX, GROUP_MAX, TRANSACTION_MAX, WRITE_ATTEMPTS, WRITES_MAX};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error, Params, Value};
@@ -41,6 +42,11 @@ pub enum Effect {
     Leaves {
         id: u64,
         rating: i32,
+    },
+    /// A player has another name, and with it another place.
+    Renamed {
+        id: u64,
+        name: Name,
     },
 }
 
@@ -203,6 +209,9 @@ async fn execute(conn: &mut Conn, write: &Write, sums: &mut Sums) -> Result<Outc
         Effect::Joins if done.affected > 0 => sums.add(ALL_TIME, FIRST_RATING, 1),
         Effect::Leaves { id, rating } if done.affected > 0 => {
             departure(conn, id, rating, sums).await?;
+        }
+        Effect::Renamed { id, name } if done.affected > 0 => {
+            renaming(conn, id, name, sums).await?;
         }
         _ => {}
     }

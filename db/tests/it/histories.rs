@@ -1,6 +1,8 @@
 //! Boards against a naive model, over random histories.
 
-use crate::harness::{game, named, new_user, set, settings, soon, stack, verified, with_stores};
+use crate::harness::{
+    game, named, new_user, set, settings, soon, stack, username, verified, with_stores,
+};
 use proptest::prelude::*;
 use souk_db::leaderboard::{
     ALL_TIME, FIRST_RATING, Place, RATING_MAX, RATING_MIN, RateError, RatingEvent, Side,
@@ -14,6 +16,7 @@ use std::collections::BTreeMap;
 enum Step {
     Create,
     Delete(usize),
+    Rename(usize),
     Set(usize, i32),
     Add(usize, i32),
     Game(usize, usize, i32),
@@ -31,6 +34,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         4 => Just(Step::Create),
         1 => user.clone().prop_map(Step::Delete),
+        2 => user.clone().prop_map(Step::Rename),
         6 => (user.clone(), rating).prop_map(|(user, rating)| Step::Set(user, rating)),
         4 => (user.clone(), -900..900i32).prop_map(|(user, delta)| Step::Add(user, delta)),
         6 => (user.clone(), user.clone(), 0..40i32).prop_map(|(a, b, n)| Step::Game(a, b, n)),
@@ -55,6 +59,8 @@ struct Season {
     id: u64,
     ended: bool,
     lines: BTreeMap<usize, i32>,
+    /// Names that players had when it ended.
+    names: Vec<String>,
 }
 
 /// What is known of a sent event: who, and what came of it.
@@ -83,8 +89,9 @@ impl Model {
                 there.map(|user| row(user, user.rating)).collect()
             }
             Some(season) => {
-                let lines = season.lines.iter().map(|(&user, &rating)| (&self.users[user], rating));
-                lines.filter(|(user, _)| !user.hidden).map(|(user, n)| row(user, n)).collect()
+                let name = |n: usize| season.names.get(n).unwrap_or(&self.users[n].name).clone();
+                let seen = season.lines.iter().filter(|(n, _)| !self.users[**n].hidden);
+                seen.map(|(&n, &rating)| (rating, name(n), self.users[n].id)).collect()
             }
         };
         rows.sort_by_key(|(rating, name, _)| (-rating, name.to_ascii_uppercase()));
@@ -162,6 +169,17 @@ impl Model {
                     season.lines.remove(&user);
                 }
             }
+            Step::Rename(user) if there(&user) && self.users[user].is_there => {
+                let (id, old) = (self.users[user].id, self.users[user].name.clone());
+                let name = format!("{}{}", ["a", "z"][user % 2], self.users.len());
+                let change = username(&name);
+                stores.accounts.change(id, None, change, soon()).await.unwrap();
+                self.users[user].name = name;
+                // Somebody else takes the old name.
+                let other = stores.accounts.create(new_user(&old), soon()).await.unwrap().id;
+                let (rating, is_there, hidden) = (FIRST_RATING, true, false);
+                self.users.push(User { id: other, name: old, rating, is_there, hidden });
+            }
             Step::Set(user, rating) if there(&user) => {
                 self.rate(stores, &[user], move |_| vec![rating]).await;
             }
@@ -192,6 +210,7 @@ impl Model {
                 if let Some(season) = self.seasons.iter_mut().find(|season| !season.ended) {
                     seasons::end(url, season.id).await.unwrap();
                     season.ended = true;
+                    season.names = self.users.iter().map(|user| user.name.clone()).collect();
                 }
             }
             Step::Again(event, same) => self.again(stores, event, same).await,

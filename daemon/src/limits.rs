@@ -189,3 +189,10 @@ pub const REASON_MAX: usize = 200;
 
 /// Characters of a token's holder that the record of moderation takes.
 pub const HOLDER_NAME_MAX: usize = 64;
+
+/// How long a port in use is waited for at the start: a killed daemon's ring lets go of it in some
+/// tens of milliseconds; whoever holds it longer is another program.
+pub const PORT_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// How often it is tried meanwhile.
+pub const PORT_POLL: Duration = Duration::from_millis(10);

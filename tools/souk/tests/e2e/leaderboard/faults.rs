@@ -35,6 +35,15 @@ fn climb(address: &str, token: &str, id: u64, stop: &AtomicBool, all: &AtomicU64
     (done, unknown)
 }
 
+/// Stops those who climb and wander when the test ends, however it does.
+struct Stops<'a>(&'a AtomicBool);
+
+impl Drop for Stops<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 fn after_more(all: &AtomicU64, more: u64) {
     let goal = all.load(Ordering::Relaxed) + more;
     let end = Instant::now() + PATIENCE;
@@ -53,6 +62,7 @@ fn a_daemon_killed_again_and_again_loses_no_rating_and_miscounts_nobody() {
     let address = stack.address().to_owned();
     let (stop, all) = (AtomicBool::new(false), AtomicU64::new(0));
     let outcomes: Vec<(i64, i64)> = thread::scope(|scope| {
+        let _stops = Stops(&stop);
         let climb = |id: u64| climb(&address, &token, id, &stop, &all);
         let climbers: Vec<_> = ids.iter().map(|id| scope.spawn(move || climb(*id))).collect();
         for _ in 0..4 {
@@ -130,6 +140,7 @@ fn two_daemons_write_at_once_and_a_walk_meets_everybody_who_stays_once() {
     let (stop, all) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {
         let (stop, all, address) = (&stop, &all, stack.address());
+        let _stops = Stops(stop);
         let token = &service.token;
         for id in &movers {
             scope.spawn(move || wander(address, token, *id, stop, all));

@@ -80,7 +80,8 @@ pub struct Slice {
     pub lines: Vec<Line>,
     /// Players with a higher rating than the first line; 0 without lines.
     pub above: u64,
-    /// Players with the rating of the first line, some of whom may stand before it; 0 without lines.
+    /// Players with the rating of the first line, some of whom may stand before it; 0 without
+    /// lines.
     pub level: u64,
     /// Players on the board.
     pub total: u64,
@@ -143,7 +144,8 @@ pub type Decide = Box<dyn Fn(&[i32]) -> Vec<i32>>;
 pub struct RatingEvent {
     /// One, or two different ones.
     pub users: Vec<u64>,
-    /// Pure, and never panics: called again when a transaction is tried again, and for the running season's ratings.
+    /// Pure, and never panics: called again when a transaction is tried again, and for the running
+    /// season's ratings.
     /// There a result outside [`RATING_MIN`] to [`RATING_MAX`] is moved to the nearer bound.
     pub decide: Decide,
     /// Name (1 to 64 visible ASCII characters) and digest of the request: the same event again

@@ -179,38 +179,8 @@ impl Visitor {
                 rest.get(format_args!("{}", play.cast.pictures[at]), None);
                 at as u64
             }
-            Kind::Board => {
-                rest.get(format_args!("/api/v1/leaderboard"), None);
-                0
-            }
-            Kind::Deep => {
-                let at = rng.random_range(0..play.cast.cursors.len());
-                let cursor = &play.cast.cursors[at];
-                rest.get(format_args!("/api/v1/leaderboard?cursor={cursor}"), None);
-                0
-            }
-            Kind::Rank => {
-                let id = play.id(rng);
-                rest.get(format_args!("/api/v1/users/{id}/rank"), None);
-                id
-            }
-            Kind::Rate => {
-                let id = play.id(rng);
-                let line = format!("PUT /api/v1/users/{id}/rating");
-                let step = step(rng);
-                rest.service_json(&line, format_args!("{{\"delta\":{step}}}"));
-                id
-            }
-            Kind::Rates => {
-                let mut items = String::with_capacity(40 * RATES as usize);
-                for _ in 0..RATES {
-                    let comma = if items.is_empty() { "" } else { "," };
-                    let (id, step) = (play.id(rng), step(rng));
-                    items.push_str(&format!("{comma}{{\"user_id\":{id},\"delta\":{step}}}"));
-                }
-                let body = format_args!("{{\"items\":[{items}]}}");
-                rest.service_json("POST /api/v1/ratings", body);
-                0
+            Kind::Board | Kind::Deep | Kind::Rank | Kind::Rate | Kind::Rates => {
+                write_board(kind, play, rng, &mut rest)
             }
         }
     }
@@ -259,6 +229,46 @@ impl Visitor {
             return Err(Wrong::Content("the login has no token"));
         }
         Ok(())
+    }
+}
+
+/// Writes a request about the leaderboard and says whom it is about.
+fn write_board(kind: Kind, play: &Play, rng: &mut SmallRng, rest: &mut Rest<'_>) -> u64 {
+    match kind {
+        Kind::Board => {
+            rest.get(format_args!("/api/v1/leaderboard"), None);
+            0
+        }
+        Kind::Deep => {
+            let at = rng.random_range(0..play.cast.cursors.len());
+            let cursor = &play.cast.cursors[at];
+            rest.get(format_args!("/api/v1/leaderboard?cursor={cursor}"), None);
+            0
+        }
+        Kind::Rank => {
+            let id = play.id(rng);
+            rest.get(format_args!("/api/v1/users/{id}/rank"), None);
+            id
+        }
+        Kind::Rate => {
+            let id = play.id(rng);
+            let line = format!("PUT /api/v1/users/{id}/rating");
+            let step = step(rng);
+            rest.service_json(&line, format_args!("{{\"delta\":{step}}}"));
+            id
+        }
+        Kind::Rates => {
+            let mut items = String::with_capacity(40 * RATES as usize);
+            for _ in 0..RATES {
+                let comma = if items.is_empty() { "" } else { "," };
+                let (id, step) = (play.id(rng), step(rng));
+                items.push_str(&format!("{comma}{{\"user_id\":{id},\"delta\":{step}}}"));
+            }
+            let body = format_args!("{{\"items\":[{items}]}}");
+            rest.service_json("POST /api/v1/ratings", body);
+            0
+        }
+        _ => unreachable!("no other kind is about the leaderboard"),
     }
 }
 

@@ -61,8 +61,8 @@ fn entries(slice: Slice) -> Vec<Entry> {
         .collect()
 }
 
-/// What a client is told of a rating that did not change. `field` is what a rating out of range came
-/// from.
+/// What a client is told of a rating that did not change. `field` is what a rating out of range
+/// came from.
 fn rate_failure(error: RateError, field: &str) -> Failure {
     match error {
         RateError::Missing(_) => Failure::new(Code::UserNotFound),

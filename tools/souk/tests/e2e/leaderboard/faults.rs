@@ -189,9 +189,13 @@ fn walk(client: &Client, back: bool) -> Vec<u64> {
         query = format!("?limit=7&cursor={next}");
     }
     let Some(last) = last.filter(|_| back) else { return met };
-    // From the last cursor back to the top; what lies behind it was met already.
+    // From the last page back to the top, unless everybody has left that page meanwhile.
     let behind = page(client, &format!("?limit=7&cursor={last}"));
-    let mut met: Vec<u64> = behind["items"].as_array().expect("items").iter().map(id).collect();
+    let behind_ids: Vec<u64> = behind["items"].as_array().expect("items").iter().map(id).collect();
+    if behind_ids.is_empty() {
+        return met;
+    }
+    met = behind_ids;
     let mut cursor = behind["previous_cursor"].as_str().map(str::to_owned);
     while let Some(previous) = cursor {
         let page = page(client, &format!("?limit=7&direction=previous&cursor={previous}"));

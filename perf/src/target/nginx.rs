@@ -73,7 +73,7 @@ fn settings(home: &std::path::Path, address: SocketAddr, bodies: &[(String, usiz
     // No parameter may be longer than nginx' buffer: what is longer is put together of pages.
     let mut places = format!("    set $page \"{}\";\n", "x".repeat(PAGE));
     for (path, length) in bodies {
-        let body = "$page".repeat(length / PAGE) + &"x".repeat(length % PAGE);
+        let body = "${page}".repeat(length / PAGE) + &"x".repeat(length % PAGE);
         writeln!(places, "    location {path} {{ return 200 \"{body}\"; }}")
             .expect("writing to a string");
     }

@@ -2,7 +2,8 @@
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=schema");
-    let descriptors = protox::compile(["common.proto", "accounts.proto"], ["schema"])?;
+    let schemas = ["common.proto", "accounts.proto", "leaderboard.proto"];
+    let descriptors = protox::compile(schemas, ["schema"])?;
     prost_build::Config::new().compile_fds(descriptors)?;
     Ok(())
 }

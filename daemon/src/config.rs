@@ -36,6 +36,8 @@ pub struct Settings {
     pub guessing: GuessingSettings,
     /// Picture uploads.
     pub pictures: PictureSettings,
+    /// Ratings and their order.
+    pub leaderboard: LeaderboardSettings,
     /// Where the daemon shows what it measures.
     pub admin: AdminSettings,
     /// What it measures.
@@ -180,6 +182,18 @@ pub struct PictureSettings {
     pub queue: u32,
 }
 
+/// `[leaderboard]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LeaderboardSettings {
+    /// Most points that one match moves.
+    pub k: u32,
+    /// Rating below which no match brings a player.
+    pub floor: u32,
+    /// How old an answer from memory may be, milliseconds.
+    pub staleness_ms: u64,
+}
+
 impl Default for Settings {
     fn default() -> Settings {
         Settings {
@@ -193,6 +207,7 @@ impl Default for Settings {
             limits: LimitSettings::default(),
             guessing: GuessingSettings::default(),
             pictures: PictureSettings::default(),
+            leaderboard: LeaderboardSettings::default(),
             admin: AdminSettings::at("127.0.0.1:9102"),
             latency: LatencySettings::default(),
             tracing: TracingSettings::default(),
@@ -306,6 +321,12 @@ impl Default for PictureSettings {
     }
 }
 
+impl Default for LeaderboardSettings {
+    fn default() -> LeaderboardSettings {
+        LeaderboardSettings { k: 32, floor: 100, staleness_ms: 250 }
+    }
+}
+
 impl Settings {
     /// How many shards to start.
     pub fn shards(&self) -> u32 {
@@ -369,6 +390,9 @@ impl souk_process::Settings for Settings {
         self.validate_limits()?;
         in_range("pictures.threads", self.pictures.threads, 1..=64)?;
         in_range("pictures.queue", self.pictures.queue, 1..=1_024)?;
+        in_range("leaderboard.k", self.leaderboard.k, 1..=400)?;
+        in_range("leaderboard.floor", self.leaderboard.floor, 100..=1_000)?;
+        in_range("leaderboard.staleness_ms", self.leaderboard.staleness_ms, 50..=5_000)?;
         self.admin.place()?;
         self.latency.validate()?;
         self.tracing.endpoint()?;
@@ -496,6 +520,9 @@ mod tests {
             ("limits.read_burst", "0"),
             ("guessing.device_budget", "0"),
             ("pictures.queue", "0"),
+            ("leaderboard.k", "0"),
+            ("leaderboard.floor", "99"),
+            ("leaderboard.staleness_ms", "49"),
             ("tracing.otlp_endpoint", "collector"),
             ("log.format", "xml"),
         ] {

@@ -5,6 +5,9 @@ use crate::identity::guesses::Guesses;
 use crate::identity::hashing::{Hashing, HashingError};
 use crate::identity::memo::Memo;
 use crate::identity::token::TokenKeys;
+use crate::leaderboard::boards::Boards;
+use crate::leaderboard::cursor::CursorKey;
+use crate::leaderboard::elo::Elo;
 use crate::limiter::Limiter;
 use crate::limits::{BACKGROUND_MAX, MEMO_MAX, RANDOM_BATCH};
 use crate::pictures::Pictures;
@@ -44,6 +47,7 @@ pub trait Random {
 pub struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tokens: TokenKeys,
+    pub(crate) cursors: CursorKey,
     pub(crate) hashing: Hashing,
     pub(crate) guesses: Arc<Guesses>,
     pub(crate) limiter: Limiter,
@@ -103,6 +107,7 @@ impl Shared {
         Ok(Arc::new(Shared {
             clock,
             tokens: TokenKeys::new(&secret),
+            cursors: CursorKey::new(&secret),
             hashing,
             guesses,
             limiter: Limiter::new(&settings.limits),
@@ -124,6 +129,8 @@ pub struct Context {
     background: RefCell<JoinSet<()>>,
     pub(crate) memo: RefCell<Memo>,
     pub(crate) session_ttl: Duration,
+    pub(crate) boards: Boards,
+    pub(crate) elo: Elo,
     random: Box<dyn Random>,
 }
 
@@ -144,6 +151,8 @@ impl Context {
         Context {
             memo: RefCell::new(Memo::new(*shared.memo_key, memo_ttl, MEMO_MAX)),
             session_ttl: Duration::from_secs(settings.sessions.ttl_s),
+            boards: Boards::new(Duration::from_millis(settings.leaderboard.staleness_ms)),
+            elo: Elo::new(&settings.leaderboard),
             stores: Rc::new(stores),
             background: RefCell::default(),
             shared,
@@ -154,6 +163,11 @@ impl Context {
     /// The stores of this shard.
     pub fn stores(&self) -> &Stores {
         &self.stores
+    }
+
+    /// The boards as this shard knows them.
+    pub fn boards(&self) -> &Boards {
+        &self.boards
     }
 
     /// Waits for what runs in the background, for a few seconds at most, and closes the stores.

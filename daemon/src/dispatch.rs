@@ -2,14 +2,15 @@
 //! of its own, queues its answer.
 
 use crate::context::Context;
-use crate::services::accounts;
+use crate::services::{accounts, leaderboard};
 use crate::session::core::Call;
 use crate::session::link::{Link, Ticket};
 use crate::session::stream::BodyStream;
 use prost::Message;
 use souk_meter::{Request, Stage};
 use souk_proto::accounts::{GetPictureRequest, SetPictureRequest};
-use souk_proto::common::{ReadyAnswer, ReadyRequest};
+use souk_proto::common::{Empty, ReadyAnswer, ReadyRequest};
+use souk_proto::leaderboard::WatchBoardRequest;
 use souk_proto::limits::STREAM_CHUNK;
 use souk_proto::{Code, Failure, Method};
 use souk_trace::within;
@@ -37,6 +38,16 @@ pub(crate) fn start(link: &Rc<Link>, call: &Call, payload: &[u8]) {
         Method::GetUserByName => unary(link, call, payload, accounts::get_user_by_name),
         Method::SearchUsers => unary(link, call, payload, accounts::search_users),
         Method::GetPicture => get_picture(link, call, payload),
+        Method::GetPage => unary(link, call, payload, leaderboard::get_page),
+        Method::GetNeighbours => unary(link, call, payload, leaderboard::get_neighbours),
+        Method::GetRank => unary(link, call, payload, leaderboard::get_rank),
+        Method::GetDistribution => unary(link, call, payload, leaderboard::get_distribution),
+        Method::ListSeasons => unary(link, call, payload, leaderboard::list_seasons),
+        Method::WatchBoard => watch_board(link, call, payload),
+        Method::SetRating => unary(link, call, payload, leaderboard::set_rating),
+        Method::SetRatings => unary(link, call, payload, leaderboard::set_ratings),
+        Method::RecordMatch => unary(link, call, payload, leaderboard::record_match),
+        Method::HideUser => unary(link, call, payload, leaderboard::hide_user),
     };
     if let Err(failure) = started {
         souk_meter::refused(call.method as usize, failure.code as usize);
@@ -148,5 +159,41 @@ async fn send_picture(
         Ok(())
     };
     let end = ticket.measure(items).await;
+    ticket.end(end);
+}
+
+/// One message in, an empty message and a stream of news out.
+fn watch_board(link: &Rc<Link>, call: &Call, payload: &[u8]) -> Result<(), Failure> {
+    let (request, meter) = decode::<WatchBoardRequest>(call, payload)?;
+    let ticket = link.ticket(call, meter);
+    let context = Rc::clone(link.shard().context());
+    let deadline = call.deadline;
+    let work = within(ticket.trace(), async move {
+        send_news(&context, request, deadline, ticket).await;
+    });
+    // Abortable: on a board that stands still no item would ever notice that nobody waits.
+    link.start(call, None, work, true);
+    Ok(())
+}
+
+async fn send_news(
+    context: &Context,
+    request: WatchBoardRequest,
+    deadline: Instant,
+    ticket: Ticket,
+) {
+    let begun = ticket.measure(leaderboard::watch_board(context, request, deadline)).await;
+    let mut watch = match begun {
+        Ok(watch) => watch,
+        Err(failure) => return ticket.answer::<()>(&Err(failure)),
+    };
+    ticket.head(&Empty {});
+    let news = async {
+        while let Some(news) = watch.next(context).await? {
+            ticket.item(&news.encode_to_vec()).await?;
+        }
+        Ok(())
+    };
+    let end = ticket.measure(news).await;
     ticket.end(end);
 }

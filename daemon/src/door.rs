@@ -3,7 +3,10 @@
 //!
 //! An accept or read in flight is never dropped: it is ended by shutdown(2) and awaited.
 
-use crate::limits::{ACCEPT_PAUSE, ARRIVALS_MAX, HANDSHAKES_MAX, HELLO_BYTES_MAX, LISTEN_BACKLOG};
+use crate::limits::{
+    ACCEPT_PAUSE, ARRIVALS_MAX, HANDSHAKES_MAX, HELLO_BYTES_MAX, LISTEN_BACKLOG, PORT_POLL,
+    PORT_WAIT_MAX,
+};
 use prost::Message;
 use socket2::{Domain, Protocol, Socket, Type};
 use souk_proto::common::{GoAway, Hello};
@@ -14,6 +17,8 @@ use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::pin::pin;
 use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_uring::buf::BoundedBuf;
 use tokio_uring::net::TcpStream;
@@ -40,8 +45,21 @@ pub(crate) struct Guard {
 }
 
 /// Binds the listening socket. Without `SO_REUSEPORT`, so that a second daemon on the same port is
-/// refused instead of silently sharing it.
+/// refused instead of silently sharing it. A daemon that was killed may hold the port for another
+/// moment, while the kernel ends the accept in its ring: that is waited for.
 pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let end = Instant::now() + PORT_WAIT_MAX;
+    loop {
+        match try_listen(address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < end => {
+                thread::sleep(PORT_POLL);
+            }
+            done => return done,
+        }
+    }
+}
+
+fn try_listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;

@@ -6,6 +6,7 @@
 pub mod config;
 pub mod context;
 pub mod identity;
+pub mod leaderboard;
 pub mod limiter;
 pub mod limits;
 pub mod pictures;

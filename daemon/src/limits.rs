@@ -132,3 +132,67 @@ pub const PAGE_DEFAULT: u32 = 20;
 
 /// Most users on one page of a search. A page is one frame.
 pub const PAGE_MAX: u32 = 100;
+
+/// Lines on one page of a board when the request does not say.
+pub const BOARD_PAGE_DEFAULT: u32 = 100;
+
+/// Most lines on one page of a board: with the longest names they are under 200 KiB, one frame.
+pub const BOARD_PAGE_MAX: u32 = 500;
+
+/// Lines on either side of a user when the request does not say.
+pub const RADIUS_DEFAULT: u32 = 10;
+
+/// Most lines on either side of a user.
+pub const RADIUS_MAX: u32 = 100;
+
+/// Attempts to read a user and the neighbours in one moment while the user keeps moving in between.
+pub const NEIGHBOURS_ATTEMPTS: usize = 3;
+
+/// Boards whose counts one shard keeps, 39 KiB each. Beside the board of all time and the season
+/// that runs, somebody looks at one or two that have ended.
+pub const BOARDS_KEPT: NonZeroUsize = NonZeroUsize::new(4).expect("not zero");
+
+/// Own changes of a board that one shard remembers between two readings of its counts, 24 bytes
+/// each: what comes in 200 ms at 40,000 changes a second, four times what is asked of a database.
+/// Past it the counts are read anew.
+pub const OWN_MOVES_MAX: usize = 8 * 1024;
+
+/// Time for one look at the boards, and for the read of a first page that an older one could stand
+/// in for. Both take a few milliseconds; past this the database is as good as away.
+pub const BOARD_READ_MAX: Duration = Duration::from_secs(1);
+
+/// Age at which a first page is read again though its board has not moved: names and pictures on it
+/// are no part of the board's version.
+pub const PAGE_AGE_MAX: Duration = Duration::from_secs(2);
+
+/// Lines of all first pages that one shard keeps, some 200 bytes each: two of the largest pages and
+/// five of the usual ones.
+pub const PAGES_LINES_MAX: usize = 1_500;
+
+/// Lines in one piece of news about a board.
+pub const NEWS_LINES: u32 = 100;
+
+/// Least time between two pieces of news: more often nobody can read them.
+pub const NEWS_EVERY: Duration = Duration::from_millis(250);
+
+/// How long before its deadline a watch ends by itself, so that it ends well: more than a [`TICK`].
+pub const WATCH_MARGIN: Duration = Duration::from_millis(500);
+
+/// Longest name of a rating event.
+pub const EVENT_ID_MAX: usize = 64;
+
+/// Most rating changes of one request.
+pub const RATINGS_MAX: usize = 1_000;
+
+/// Longest reason for hiding a user, characters.
+pub const REASON_MAX: usize = 200;
+
+/// Characters of a token's holder that the record of moderation takes.
+pub const HOLDER_NAME_MAX: usize = 64;
+
+/// How long a port in use is waited for at the start: a killed daemon's ring lets go of it in some
+/// tens of milliseconds; whoever holds it longer is another program.
+pub const PORT_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// How often it is tried meanwhile.
+pub const PORT_POLL: Duration = Duration::from_millis(10);

@@ -5,6 +5,7 @@
 //! here.
 
 pub mod accounts;
+pub mod leaderboard;
 
 use souk_db::{StoreError, WriteError};
 use souk_proto::{Code, Failure};

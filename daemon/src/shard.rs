@@ -88,6 +88,7 @@ async fn serve(plan: Plan, ready: &std_mpsc::Sender<Result<(), StartupError>>) {
         stopping: Cell::new(false),
     });
     let ticker = tokio_uring::spawn(tick(Rc::clone(&shard)));
+    let follower = tokio_uring::spawn(follow(Rc::clone(&context)));
     let door = plan.door.map(|door| tokio_uring::spawn(door.run(plan.stop.clone())));
     let _ = ready.send(Ok(()));
 
@@ -97,8 +98,10 @@ async fn serve(plan: Plan, ready: &std_mpsc::Sender<Result<(), StartupError>>) {
         // It ends by itself once its listener is shut down; a panic in it was reported already.
         let _ = door.await;
     }
-    ticker.abort();
-    let _ = ticker.await;
+    for task in [ticker, follower] {
+        task.abort();
+        let _ = task.await;
+    }
     drop(shard);
     match Rc::try_unwrap(context) {
         Ok(context) => context.close().await,
@@ -140,8 +143,28 @@ async fn tick(shard: Rc<Shard>) {
         souk_meter::level(Level::Links, shard.links.borrow().len() as u64);
         shard.context.stores().tell();
         let now = souk_meter::recent();
+        shard.context.boards().tell(now);
         for link in shard.all_links() {
             link.tick(now);
+        }
+    }
+}
+
+/// Keeps what this shard knows of the leaderboard up to date.
+async fn follow(context: Rc<Context>) {
+    let mut ticks = tokio::time::interval(context.boards().period());
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut away = false;
+    loop {
+        ticks.tick().await;
+        match context.boards().refresh(context.stores()).await {
+            Ok(()) => away = false,
+            // Once: what follows says the same until it is over.
+            Err(error) if !away => {
+                tracing::warn!(%error, "the leaderboard cannot be followed");
+                away = true;
+            }
+            Err(_) => {}
         }
     }
 }
@@ -204,6 +227,7 @@ impl Shard {
     /// Lets all links finish what is in flight, for at most `limit`; then cuts off what is left.
     async fn drain(&self, limit: Duration) {
         self.stopping.set(true);
+        self.context.boards().stop();
         for link in self.all_links() {
             link.drain();
         }

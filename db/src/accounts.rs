@@ -36,7 +36,7 @@ pub(crate) enum Copy {
 }
 
 /// Cache class of users by id.
-const USERS: &str = "u";
+pub(crate) const USERS: &str = "u";
 /// Cache class of what a name leads to.
 const NAMES: &str = "n";
 

@@ -114,10 +114,39 @@ impl Cache {
         self.put_value(key, &value(version, FENCE, &[]), FENCE_TTL).await
     }
 
+    /// The same for many rows, in one round trip.
+    pub async fn fence_all(
+        &self,
+        rows: impl Iterator<Item = (Key, u64)>,
+    ) -> Result<(), StoreError> {
+        let ttl = millis(FENCE_TTL);
+        let put = &self.redis.scripts.put;
+        let mut asked = Vec::new();
+        for (key, version) in rows {
+            let value = value(version, FENCE, &[]);
+            let args = [&value[..], ttl.as_bytes()];
+            asked.push((key, version, self.redis.issue_script(put, key.as_bytes(), &args)?));
+        }
+        for (key, version, answer) in asked {
+            if answer.await.is_err() {
+                self.fence(&key, version).await?; // the script may have been forgotten
+            }
+        }
+        Ok(())
+    }
+
     /// Puts a row that is committed. It stays for at least [`PUT_TTL_MIN`].
     pub async fn put(&self, key: &Key, version: u64, payload: &[u8]) -> Result<(), StoreError> {
         let ttl = self.spread_ttl().max(PUT_TTL_MIN);
         self.put_value(key, &value(version, LIVE, payload), ttl).await
+    }
+
+    /// The same, without waiting for it. If it fails, a fence stays in its place.
+    pub fn put_soon(&self, key: &Key, version: u64, payload: &[u8]) {
+        let ttl = millis(self.spread_ttl().max(PUT_TTL_MIN));
+        let value = value(version, LIVE, payload);
+        let put = &self.redis.scripts.put;
+        drop(self.redis.issue_script(put, key.as_bytes(), &[&value, ttl.as_bytes()]));
     }
 
     /// Marks a row as deleted by the write that made this version.

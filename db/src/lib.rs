@@ -8,18 +8,22 @@ mod backoff;
 mod cache;
 mod error;
 mod keys;
+pub mod leaderboard;
 mod limits;
 pub mod migrate;
 mod mysql;
+pub mod operator;
 mod redis;
 mod slots;
+mod time;
 
 pub use accounts::{Accounts, Change, NewUser, SessionId, SessionRecord, UserRow, credential_tag};
 pub use error::{Server, StoreError, WriteError};
 
 use crate::cache::Near;
+use crate::leaderboard::Leaderboard;
 use crate::limits::{DATABASE_CONNECT_MAX, HEALTH_MAX, READ_MAX};
-use crate::mysql::{Lag, Readers, Writer};
+use crate::mysql::{Lag, Readers, Writer, Writes};
 use crate::redis::Redis;
 use souk_meter::{Level, ReplicaLag};
 use std::cell::RefCell;
@@ -59,6 +63,8 @@ pub struct Health {
 pub struct Stores {
     /// Users and their sessions.
     pub accounts: Accounts,
+    /// Boards and ratings.
+    pub leaderboard: Leaderboard,
     redis: Rc<Redis>,
     readers: Rc<Readers>,
     writer: Rc<Writer>,
@@ -78,10 +84,11 @@ impl Stores {
         };
         let redis = Rc::new(Redis::new(&settings.redis_url, Box::new(changed))?);
         let readers = Rc::new(Readers::new(&opts, settings.mysql_connections));
-        let writer = Rc::new(Writer::new(opts));
+        let writer = Rc::new(Writer::new(Writes, &opts, 1));
         let accounts =
             Accounts::new(settings, redis.clone(), near, readers.clone(), writer.clone());
-        let stores = Stores { accounts, redis, readers, writer };
+        let leaderboard = Leaderboard::new(settings, &opts, redis.clone(), writer.clone());
+        let stores = Stores { accounts, leaderboard, redis, readers, writer };
         if let Err(error) = stores.try_database().await {
             stores.close().await;
             return Err(error);
@@ -122,12 +129,13 @@ impl Stores {
 
     /// Tells the meter of this thread how the stores are. Call it now and then.
     pub fn tell(&self) {
+        let (reads, changes) = self.leaderboard.waiting();
         for (level, value) in [
             (Level::RedisUp, usize::from(self.redis.is_up())),
             (Level::MysqlUp, usize::from(self.readers.is_up())),
             (Level::RedisQueue, self.redis.in_flight()),
-            (Level::MysqlReadQueue, self.readers.waiting()),
-            (Level::MysqlWriteQueue, self.writer.waiting()),
+            (Level::MysqlReadQueue, self.readers.waiting() + reads),
+            (Level::MysqlWriteQueue, self.writer.waiting() + changes),
         ] {
             souk_meter::level(level, value as u64);
         }
@@ -141,6 +149,7 @@ impl Stores {
 
     /// Finishes what runs and closes the connections.
     pub async fn close(self) {
+        self.leaderboard.close().await;
         self.writer.close().await;
         self.readers.close().await;
         self.redis.close().await;

@@ -98,6 +98,31 @@ pub const TRANSACTION_MAX: Duration = Duration::from_secs(10);
 /// Attempts of one write that lost against a deadlock.
 pub const WRITE_ATTEMPTS: usize = 4;
 
+/// Rating events that wait for a transaction, per shard: several full batches of requests.
+pub const RATINGS_MAX: usize = 8 * 1024;
+
+/// Rating events in one transaction: enough that its fixed cost of a dozen statements counts for
+/// little, few enough that locks are held for some milliseconds.
+pub const RATING_GROUP_MAX: usize = 256;
+
+/// Attempts of a rating transaction that lost against others.
+pub const RATING_ATTEMPTS: usize = 6;
+
+/// Reads of boards that wait for a connection, per shard. Each costs a range scan.
+pub const BOARD_READS_MAX: usize = 1024;
+
+/// Most lines of one slice of a board, the page's look-ahead included.
+pub const SLICE_LINES_MAX: u32 = 501;
+
+/// Rows that are fenced at one look after Redis was away: one round trip's worth.
+pub const MEND_ROWS_MAX: usize = 512;
+
+/// Old rating events that are deleted at once: some milliseconds of the writer's time.
+pub const EVENTS_SWEPT: u64 = 1000;
+
+/// Pause between two looks for old rating events while there are few of them.
+pub const EVENTS_SWEEP_EVERY: Duration = Duration::from_secs(10);
+
 /// Attempts of a change that names no version and meets other changes of the same row.
 pub const CHANGE_ATTEMPTS: usize = 4;
 
@@ -150,6 +175,18 @@ pub const NEAR_SEEN: usize = 16 * 1024;
 
 /// Seconds to wait for another program that migrates the same database.
 pub const MIGRATE_LOCK_S: u32 = 60;
+
+/// Seconds an operator's command waits for another one that does the same.
+pub const OPERATOR_LOCK_S: u32 = 10;
+
+/// Attempts to write what a recount found, against ratings that change meanwhile.
+pub const RECOUNT_ATTEMPTS: usize = 20;
+
+/// Longest name of a season, in characters, as its column has it.
+pub const BOARD_NAME_MAX: usize = 64;
+
+/// Longest label of a token, in characters, as its column has it.
+pub const TOKEN_LABEL_MAX: usize = 64;
 
 /// Longest username, in bytes: they are ASCII.
 pub const USERNAME_MAX: usize = 32;

@@ -15,12 +15,31 @@ struct Migration {
     sql: &'static str,
 }
 
+/// A file of the folder `migrations`.
+macro_rules! embedded {
+    ($version:literal, $name:literal) => {
+        Migration {
+            version: $version,
+            name: $name,
+            sql: include_str!(concat!("../migrations/", $name, ".sql")),
+        }
+    };
+}
+
 /// All migrations, in order; the last one's number is the version this program needs.
-const MIGRATIONS: [Migration; 1] = [Migration {
-    version: 1,
-    name: "0001_users",
-    sql: include_str!("../migrations/0001_users.sql"),
-}];
+const MIGRATIONS: [Migration; 11] = [
+    embedded!(1, "0001_users"),
+    embedded!(2, "0002_boards"),
+    embedded!(3, "0003_all_time"),
+    embedded!(4, "0004_rating_counts"),
+    embedded!(5, "0005_count_users"),
+    embedded!(6, "0006_season_ratings"),
+    embedded!(7, "0007_rating_events"),
+    embedded!(8, "0008_hidden_users"),
+    embedded!(9, "0009_moderation"),
+    embedded!(10, "0010_service_tokens"),
+    embedded!(11, "0011_unfenced_users"),
+];
 
 const RECORDS: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (\
      version INT UNSIGNED NOT NULL PRIMARY KEY, \

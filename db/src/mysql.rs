@@ -3,11 +3,13 @@
 mod batch;
 mod connect;
 mod group;
+mod grouped;
 mod reader;
 mod replica;
 mod run;
 
-pub use connect::options;
-pub use group::{Write, Writer};
+pub use connect::{Line, is_contention, is_lost, meaning, options, snapshots};
+pub use group::{Effect, LOCK_WAIT, Write, Writer, Writes};
+pub use grouped::{Grouped, Kind, Outcome};
 pub use reader::{Found, Readers};
 pub use replica::Lag;

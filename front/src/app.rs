@@ -1,7 +1,9 @@
 //! What a ring thread's requests share.
 
 use crate::config::Settings;
+use crate::leaderboard::{Live, PageCache};
 use crate::upstream::Upstream;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// Everything that routes may use. Each ring thread has its own, so nothing in it is locked.
@@ -10,4 +12,16 @@ pub struct App {
     pub settings: Arc<Settings>,
     /// The way to the daemons.
     pub upstream: Upstream,
+    /// First pages of boards, encoded.
+    pub pages: PageCache,
+    /// Who watches which board.
+    pub live: Rc<Live>,
+}
+
+impl App {
+    /// What the requests of a thread that has these links begin with.
+    pub fn new(settings: Arc<Settings>, upstream: Upstream) -> App {
+        let live = Live::new(upstream.clone(), settings.timeouts.request());
+        App { settings, upstream, pages: PageCache::default(), live: Rc::new(live) }
+    }
 }

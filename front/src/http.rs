@@ -20,7 +20,7 @@ mod tests;
 pub use body::BodyDecoder;
 pub use date::Date;
 pub use head::{Framing, Head, Method, Version};
-pub use response::{Body, BodySource, Encoding, Headers, NextChunk, Response};
+pub use response::{Body, BodySource, Encoding, Headers, NextChunk, Response, Takeover};
 
 use souk_proto::{Code, Failure};
 

@@ -94,6 +94,42 @@ pub const RETRY_WAIT: Duration = Duration::from_secs(1);
 /// picture served fits, so only a stream that misbehaves is cut.
 pub const STREAM_ITEMS_MAX: usize = 32;
 
+/// How long one stream of news runs before it ends and another takes its place. The daemon ends it
+/// at this deadline; the link would break it off a little later.
+pub const WATCH_TIME: Duration = Duration::from_secs(50);
+
+/// Boards that the watchers of one thread may look at. Each costs a stream on a link; there is one
+/// board of all time and seldom more than a few seasons that anybody watches.
+pub const WATCHED_BOARDS_MAX: usize = 64;
+
+/// Least pause between two messages about a board: a person sees no more than four changes a
+/// second.
+pub const NEWS_PAUSE: Duration = Duration::from_millis(250);
+
+/// First pause before a stream of news is asked for again; it doubles with each failure.
+pub const WATCH_BACKOFF_FIRST: Duration = Duration::from_millis(100);
+
+/// Longest pause before a stream of news is asked for again.
+pub const WATCH_BACKOFF_MAX: Duration = Duration::from_secs(2);
+
+/// How long a stream to a watcher is silent before something is sent to keep it: below the minute
+/// after which common proxies close.
+pub const LIVE_KEEP_ALIVE: Duration = Duration::from_secs(20);
+
+/// How long a WebSocket's client may be silent, though it was sent pings, before it is given up.
+pub const WEBSOCKET_SILENCE_MAX: Duration = Duration::from_secs(50);
+
+/// How long the other side of a WebSocket may take to answer a close.
+pub const WEBSOCKET_CLOSE_TIME: Duration = Duration::from_secs(1);
+
+/// Longest message, and frame, that a WebSocket's client may send, in bytes. Watchers have nothing
+/// to say; this is room for those that say something all the same.
+pub const WEBSOCKET_MESSAGE_MAX: usize = 4 * 1024;
+
+/// First pages that a thread keeps encoded: with 500 lines of 250 bytes each, 8 MB; usually a few
+/// of 25 KB.
+pub const PAGES_KEPT: usize = 64;
+
 /// What a client is told to wait when no daemon can be reached.
 pub const UNAVAILABLE_RETRY: Duration = Duration::from_secs(1);
 
@@ -101,3 +137,8 @@ pub const UNAVAILABLE_RETRY: Duration = Duration::from_secs(1);
 pub const OTHER_FILES: u64 = 64;
 
 const _: () = assert!(READ_MAX > crate::http::limits::MAX_HEAD, "any head fits the read buffer");
+
+const _: () = assert!(
+    WATCH_TIME.as_secs() + 5 <= souk_proto::limits::DEADLINE_MAX.as_secs(),
+    "a stream of news ends before the link breaks it off"
+);

@@ -14,6 +14,7 @@ mod cookies;
 mod cors;
 mod input;
 mod json;
+mod leaderboard;
 mod limits;
 mod multipart;
 #[cfg(test)]
@@ -25,6 +26,7 @@ mod query;
 mod ready;
 mod table;
 
+pub(crate) use json::PicturePath;
 pub use problem::{Problem, status};
 pub use table::{Found, Misfit, NOWHERE, find, names};
 

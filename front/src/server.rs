@@ -203,7 +203,7 @@ impl Plan {
         let mut stop = monoio::net::UnixStream::from_std(self.stop)?;
         let upstream = Upstream::start(&self.daemons);
         upstream.settled().await;
-        let app = Rc::new(App { settings: self.settings, upstream });
+        let app = Rc::new(App::new(self.settings, upstream));
         let thread = Rc::new(Thread::new(app, self.tracer));
         let listener = Listener::new(self.socket, self.driver, thread.clone(), self.counts)?;
         let sweeping = thread.clone();
@@ -231,6 +231,7 @@ impl Plan {
 async fn drain(thread: &Thread) {
     let limit = Duration::from_secs(thread.app.settings.timeouts.drain_s);
     thread.sweeper.drain();
+    thread.app.live.drain();
     if !closed_within(thread, limit).await {
         tracing::warn!(
             connections = thread.sweeper.len(),

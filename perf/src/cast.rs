@@ -4,6 +4,7 @@ use crate::Failed;
 use crate::client::{Answer, Client};
 use crate::pick::Queue;
 use crate::scenario::{Kind, Scenario};
+use crate::target::Target;
 use image::{ImageFormat, Rgb, RgbImage};
 use serde::Deserialize;
 use std::io::Cursor;
@@ -24,6 +25,9 @@ const PICTURES: u32 = 16;
 /// Sides of the pictures that are uploaded, pixels: as a phone's avatar cutter leaves them.
 const PICTURE_SIDE: u32 = 320;
 
+/// Different pages of the board that are asked for.
+const CURSORS: usize = 200;
+
 /// Who and what a run needs.
 #[derive(Debug, Default)]
 pub struct Cast {
@@ -33,6 +37,12 @@ pub struct Cast {
     pub uploads: Vec<Vec<u8>>,
     /// Paths of pictures that can be looked at.
     pub pictures: Vec<String>,
+    /// Ids of user1 … userN.
+    pub ids: Vec<u64>,
+    /// Cursors of pages all over the board.
+    pub cursors: Vec<String>,
+    /// A token of the role `service`; empty if nobody needs it.
+    pub service: String,
     /// What names of accounts made in this run begin with: no two runs share it.
     pub prefix: String,
     /// Who has come, where everybody comes once: shared by all runs that this cast plays in.
@@ -45,6 +55,16 @@ struct LoginJson {
 }
 
 #[derive(Deserialize)]
+struct IdJson {
+    id: u64,
+}
+
+#[derive(Deserialize)]
+struct AroundJson {
+    next_cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
 struct UserJson {
     picture: Option<String>,
 }
@@ -54,12 +74,23 @@ struct UserJson {
 ///
 /// # Errors
 /// If someone cannot log in, with what may be the reason.
-pub fn gather(scenario: &Scenario, client: &Client) -> Result<Cast, Failed> {
+pub fn gather(scenario: &Scenario, target: &Target) -> Result<Cast, Failed> {
+    let client = &Client::new(&target.base);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_millis();
     let queue = Queue::from(u64::try_from(now)?);
     let mut cast = Cast { prefix: format!("b{now:x}-"), queue, ..Cast::default() };
     cast.tokens = log_in(scenario.members, client)?;
     let has = |kind| scenario.mix.contains_key(&kind);
+    if scenario.mix.keys().any(|kind| kind.needs_ids()) {
+        cast.ids = ids(scenario.users, client)?;
+    }
+    if has(Kind::Deep) {
+        cast.cursors = cursors(&cast.ids, client)?;
+    }
+    if scenario.mix.keys().any(|kind| kind.needs_service()) {
+        let none = || Failed::new("changing ratings needs a service token: give --token-file FILE");
+        cast.service = target.service.as_ref().ok_or_else(none)?.token()?;
+    }
     if has(Kind::Upload) || has(Kind::Picture) {
         cast.uploads = (0..PICTURES).map(picture).collect::<Result<_, _>>()?;
     }
@@ -73,6 +104,32 @@ pub fn gather(scenario: &Scenario, client: &Client) -> Result<Cast, Failed> {
         }
     }
     Ok(cast)
+}
+
+/// Asks for the ids of user1 … userN.
+fn ids(users: u64, client: &Client) -> Result<Vec<u64>, Failed> {
+    let id = |number: u64| {
+        let path = format!("/api/v1/users/by-name/user{number}");
+        let answer = client.send("GET", &path, None, None)?;
+        expect(&answer, 200, &format!("there is no user{number}"))?;
+        Ok(serde_json::from_slice::<IdJson>(&answer.body)?.id)
+    };
+    (1..=users).map(id).collect()
+}
+
+/// Cursors that lead on from the neighbours of some users, wherever these are.
+fn cursors(ids: &[u64], client: &Client) -> Result<Vec<String>, Failed> {
+    let mut cursors = Vec::new();
+    for id in ids.iter().take(CURSORS) {
+        let path = format!("/api/v1/leaderboard/around/{id}?radius=1");
+        let answer = client.send("GET", &path, None, None)?;
+        expect(&answer, 200, "there are no neighbours")?;
+        cursors.extend(serde_json::from_slice::<AroundJson>(&answer.body)?.next_cursor);
+    }
+    if cursors.is_empty() {
+        return Err(Failed::new("no user has anybody behind: there are too few"));
+    }
+    Ok(cursors)
 }
 
 fn log_in(members: u64, client: &Client) -> Result<Vec<String>, Failed> {

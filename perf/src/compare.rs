@@ -15,8 +15,8 @@ use crate::visitor::Eyes;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Longest body that nginx takes from its settings, bytes: a page of them.
-const NGINX_BODY_MAX: usize = 4000;
+/// Longest body that nginx stands in for, bytes: far above the pages that are compared.
+const NGINX_BODY_MAX: usize = 1 << 20;
 
 /// Whom Souk is compared with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -183,7 +183,7 @@ fn gather(plan: &Plan<'_>, observer: &mut impl Observer) -> Result<Vec<Player>, 
     let Plan { scenario, souk, .. } = plan;
     observer.says(&format!("starting souk with {} users", souk.users));
     let ours = target::souk(souk)?;
-    let cast = Arc::new(cast::gather(scenario, &Client::new(&ours.base))?);
+    let cast = Arc::new(cast::gather(scenario, &ours)?);
     let database: Vec<_> =
         ours.processes.iter().filter(|process| process.role == "mysql").cloned().collect();
     let url = ours.mysql.clone();
@@ -217,7 +217,7 @@ fn gather(plan: &Plan<'_>, observer: &mut impl Observer) -> Result<Vec<Player>, 
         observer.says(&format!("started {}", target.name));
         let cast = match target.eyes {
             Eyes::Shut => cast.clone(),
-            Eyes::Sharp => Arc::new(cast::gather(scenario, &Client::new(&target.base))?),
+            Eyes::Sharp => Arc::new(cast::gather(scenario, &target)?),
         };
         players.push(Player::Server { target: Box::new(target), cast });
     }
@@ -251,6 +251,7 @@ fn bodies(scenario: &Scenario, souk: &Target, cast: &Cast) -> Result<Vec<(String
     let token = cast.tokens.first().map(String::as_str);
     let mut bodies: Vec<(String, usize)> = Vec::new();
     for kind in scenario.mix.keys() {
+        let rank;
         let json = |text: String| Some(("application/json", text.into_bytes()));
         let (place, method, path, body) = match kind {
             Kind::Health => ("= /health", "GET", "/health", None),
@@ -272,11 +273,16 @@ fn bodies(scenario: &Scenario, souk: &Target, cast: &Cast) -> Result<Vec<(String
                 let body = format!("{{\"username\":\"{name}\",\"password\":\"{PASSWORD} of 0\"}}");
                 ("= /api/v1/users", "POST", "/api/v1/users", json(body))
             }
-            Kind::Upload | Kind::Picture => {
-                let why = "nginx has no room for pictures in its settings, and";
-                let name = &scenario.name;
-                let fix = "asks for some: leave it out with --against";
-                return Err(Failed::new(format!("{why} {name} {fix}")));
+            Kind::Board => ("= /api/v1/leaderboard", "GET", "/api/v1/leaderboard", None),
+            Kind::Rank => {
+                rank = format!("/api/v1/users/{}/rank", cast.ids.first().unwrap_or(&0));
+                ("/api/v1/users/", "GET", &rank[..], None)
+            }
+            Kind::Upload | Kind::Picture | Kind::Deep | Kind::Rate | Kind::Rates => {
+                return Err(Failed::new(format!(
+                    "nginx cannot stand in for what {} asks: leave it out with --against",
+                    scenario.name
+                )));
             }
         };
         if bodies.iter().any(|(known, _)| known == place) {

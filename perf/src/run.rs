@@ -2,7 +2,6 @@
 
 use crate::Failed;
 use crate::cast::{self, Cast};
-use crate::client::Client;
 use crate::engine::{self, Arrivals, Load, Measured, Plan, Progress, Stop};
 use crate::machine::Machine;
 use crate::procs::{self, Costs, Watch};
@@ -145,7 +144,7 @@ impl<'a> Scene<'a> {
         cache: bool,
         batch: &'a str,
     ) -> Result<Scene<'a>, Failed> {
-        let cast = Arc::new(cast::gather(scenario, &Client::new(&target.base))?);
+        let cast = Arc::new(cast::gather(scenario, target)?);
         Ok(Scene { scenario, target, cast, cache, batch, round: 0 })
     }
 }

@@ -13,6 +13,8 @@ use std::path::Path;
 const USERS_MAX: u64 = 1_000_000_000;
 /// Most users that are logged in before a run. Each costs a login at full price.
 const MEMBERS_MAX: u64 = 10_000;
+/// Most users whose ids are asked for before a run.
+const IDS_MAX: u64 = 10_000;
 
 /// Who asks for what.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -111,11 +113,24 @@ pub enum Kind {
     Upload,
     /// `GET /pictures/…`
     Picture,
+    /// `GET /api/v1/leaderboard`: the first page
+    Board,
+    /// `GET /api/v1/leaderboard?cursor=…`: a page somewhere on the board
+    Deep,
+    /// `GET /api/v1/users/…/rank`
+    Rank,
+    /// `PUT /api/v1/users/…/rating`: one up or down
+    Rate,
+    /// `POST /api/v1/ratings`: as many of these as [`RATES`] says
+    Rates,
 }
+
+/// Ratings that one [`Kind::Rates`] changes.
+pub const RATES: u32 = 100;
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Kind; 9] = [
+    pub const ALL: [Kind; 14] = [
         Kind::Health,
         Kind::Login,
         Kind::Me,
@@ -125,6 +140,11 @@ impl Kind {
         Kind::Register,
         Kind::Upload,
         Kind::Picture,
+        Kind::Board,
+        Kind::Deep,
+        Kind::Rank,
+        Kind::Rate,
+        Kind::Rates,
     ];
 
     /// Its name in files and tables.
@@ -140,6 +160,11 @@ impl Kind {
             Kind::Register => "register",
             Kind::Upload => "upload",
             Kind::Picture => "picture",
+            Kind::Board => "board",
+            Kind::Deep => "deep",
+            Kind::Rank => "rank",
+            Kind::Rate => "rate",
+            Kind::Rates => "rates",
         }
     }
 
@@ -147,6 +172,18 @@ impl Kind {
     #[must_use]
     pub fn needs_members(self) -> bool {
         matches!(self, Kind::Me | Kind::Edit | Kind::Upload | Kind::Picture)
+    }
+
+    /// Whether it is done by a program with a token of the role `service`.
+    #[must_use]
+    pub fn needs_service(self) -> bool {
+        matches!(self, Kind::Rate | Kind::Rates)
+    }
+
+    /// Whether it names users by their ids, which have to be asked for before.
+    #[must_use]
+    pub fn needs_ids(self) -> bool {
+        matches!(self, Kind::Deep | Kind::Rank | Kind::Rate | Kind::Rates)
     }
 }
 
@@ -157,7 +194,7 @@ macro_rules! shipped {
 }
 
 /// Every scenario that is built in, with its file's text, in the order of `souk bench list`.
-const SHIPPED: [(&str, &str); 14] = shipped![
+const SHIPPED: [(&str, &str); 19] = shipped![
     "mixed",
     "profile-hot",
     "profile-zipf",
@@ -172,6 +209,11 @@ const SHIPPED: [(&str, &str); 14] = shipped![
     "storm-1000",
     "storm-10000",
     "herd",
+    "board",
+    "board-deep",
+    "rank",
+    "rate",
+    "rates",
 ];
 
 /// All built-in scenarios.
@@ -228,6 +270,9 @@ impl Scenario {
         }
         if let Some(kind) = self.mix.keys().find(|kind| kind.needs_members() && self.members == 0) {
             return Err(format!("mix.{} needs members, and members is 0", kind.name()));
+        }
+        if let Some(kind) = self.mix.keys().find(|kind| kind.needs_ids() && self.users > IDS_MAX) {
+            return Err(format!("mix.{} takes at most {IDS_MAX} users", kind.name()));
         }
         if self.mix.values().all(|share| share.weight == 0) {
             return Err("mix needs a kind of request with a weight above 0".into());

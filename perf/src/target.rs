@@ -37,7 +37,44 @@ pub struct Target {
     pub admin: Vec<PathBuf>,
     /// The database that it uses, if that is known.
     pub mysql: Option<String>,
+    /// How to get a token of the role `service`, if there is a way.
+    pub service: Option<Service>,
     held: Held,
+}
+
+/// Where a token of the role `service` comes from.
+#[derive(Clone, Debug)]
+pub enum Service {
+    /// Here it is.
+    Token(String),
+    /// The `souk` program makes one for the Souk in this directory.
+    Made {
+        /// The program.
+        program: PathBuf,
+        /// The directory.
+        dir: PathBuf,
+    },
+}
+
+impl Service {
+    /// The token.
+    ///
+    /// # Errors
+    /// If the program makes none, with what it said.
+    pub fn token(&self) -> Result<String, Failed> {
+        let (program, dir) = match self {
+            Service::Token(token) => return Ok(token.clone()),
+            Service::Made { program, dir } => (program, dir),
+        };
+        let args = ["token", "--role", "service", "--label", "souk bench", "--dir"];
+        let output = std::process::Command::new(program).args(args).arg(dir).output()?;
+        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        if output.status.success() {
+            Ok(said(&output.stdout))
+        } else {
+            Err(Failed::new(format!("there is no service token: {}", said(&output.stderr))))
+        }
+    }
 }
 
 /// What runs for a target. Dropped in this order: what serves before its stores before their
@@ -85,6 +122,7 @@ impl Target {
             processes: Vec::new(),
             admin: Vec::new(),
             mysql: None,
+            service: None,
             held: Held::default(),
         }
     }

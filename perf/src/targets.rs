@@ -98,9 +98,47 @@ pub const ACCOUNTS: [Required; 9] = [
     },
 ];
 
+/// The leaderboard: 9,000 requests a second for the first page, as many for ranks, and 10,000 durable
+/// changes of ratings, a hundred in a request.
+pub const LEADERBOARD: [Required; 4] = [
+    Required {
+        what: "first page of the leaderboard, 1,000 connections",
+        scenario: "board",
+        cache: true,
+        load: Pace::Closed,
+        assert: "rps>=9000,errors==0",
+    },
+    Required {
+        what: "ranks, 1,000 connections",
+        scenario: "rank",
+        cache: true,
+        load: Pace::Closed,
+        assert: "rps>=9000,errors==0",
+    },
+    Required {
+        what: "the same at half of that rate, open loop",
+        scenario: "rank",
+        cache: true,
+        load: Pace::Half,
+        assert: "p99<3ms,errors==0",
+    },
+    Required {
+        what: "ratings, a hundred in a request",
+        scenario: "rates",
+        cache: true,
+        load: Pace::Closed,
+        assert: "rps>=100,errors==0",
+    },
+];
+
+/// All required figures, in the order in which they are measured.
+pub fn all() -> impl Iterator<Item = &'static Required> {
+    ACCOUNTS.iter().chain(&LEADERBOARD)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{ACCOUNTS, Pace};
+    use super::{ACCOUNTS, Pace, Required, all};
     use crate::{assertion, scenario};
 
     #[test]
@@ -111,11 +149,12 @@ mod tests {
 
     #[test]
     fn every_requirement_can_be_run() {
-        for (index, required) in ACCOUNTS.iter().enumerate() {
+        let every: Vec<&Required> = all().collect();
+        for (index, required) in every.iter().enumerate() {
             scenario::find(required.scenario).expect("shipped");
             assert!(!assertion::parse(required.assert).expect("conditions").is_empty());
             if required.load == Pace::Half {
-                let before = &ACCOUNTS[index - 1];
+                let before = every[index - 1];
                 assert_eq!((before.scenario, before.load), (required.scenario, Pace::Closed));
             }
         }

@@ -3,7 +3,7 @@
 use crate::cast::{Cast, PASSWORD};
 use crate::engine::{Response, Tag, Workload, Wrong};
 use crate::pick::Picker;
-use crate::scenario::{Kind, Scenario};
+use crate::scenario::{Kind, RATES, Scenario};
 use memchr::memmem;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -47,6 +47,12 @@ impl Play {
         Arc::new(Play { scenario, cast, host, eyes, picker, made: AtomicU64::new(1) })
     }
 
+    /// The id of a user.
+    fn id(&self, rng: &mut SmallRng) -> u64 {
+        let number = usize::try_from(self.picker.next(rng) - 1).expect("users with ids are few");
+        self.cast.ids[number]
+    }
+
     /// The number of one who is logged in; of anyone if nobody was asked to be.
     fn member(&self, rng: &mut SmallRng) -> u64 {
         match self.cast.tokens.len() as u64 {
@@ -54,6 +60,11 @@ impl Play {
             members => rng.random_range(1..=members),
         }
     }
+}
+
+/// One up or one down.
+fn step(rng: &mut SmallRng) -> i32 {
+    if rng.random() { 1 } else { -1 }
 }
 
 /// One thread's share of a play.
@@ -168,6 +179,9 @@ impl Visitor {
                 rest.get(format_args!("{}", play.cast.pictures[at]), None);
                 at as u64
             }
+            Kind::Board | Kind::Deep | Kind::Rank | Kind::Rate | Kind::Rates => {
+                write_board(kind, play, rng, &mut rest)
+            }
         }
     }
 
@@ -192,6 +206,14 @@ impl Visitor {
                 write!(text, "\"username\":\"{}{about}\"", self.play.cast.prefix),
                 "the name is another",
             ),
+            Kind::Board | Kind::Deep => (write!(text, "\"rank\":"), "nobody has a rank"),
+            Kind::Rank => (write!(text, "\"percentile\":"), "there is no percentile"),
+            Kind::Rate => (write!(text, "\"user_id\":{about},"), "another user was rated"),
+            Kind::Rates => {
+                let failed = memmem::find(body, b"\"error\":").is_some();
+                let wrong = Wrong::Content("a rating was refused");
+                return if failed { Err(wrong) } else { Ok(()) };
+            }
             Kind::Upload => (write!(text, "\"picture\":\"/pictures/"), "there is no picture"),
             Kind::Picture => {
                 let image = image::guess_format(body).is_ok();
@@ -207,6 +229,46 @@ impl Visitor {
             return Err(Wrong::Content("the login has no token"));
         }
         Ok(())
+    }
+}
+
+/// Writes a request about the leaderboard and says whom it is about.
+fn write_board(kind: Kind, play: &Play, rng: &mut SmallRng, rest: &mut Rest<'_>) -> u64 {
+    match kind {
+        Kind::Board => {
+            rest.get(format_args!("/api/v1/leaderboard"), None);
+            0
+        }
+        Kind::Deep => {
+            let at = rng.random_range(0..play.cast.cursors.len());
+            let cursor = &play.cast.cursors[at];
+            rest.get(format_args!("/api/v1/leaderboard?cursor={cursor}"), None);
+            0
+        }
+        Kind::Rank => {
+            let id = play.id(rng);
+            rest.get(format_args!("/api/v1/users/{id}/rank"), None);
+            id
+        }
+        Kind::Rate => {
+            let id = play.id(rng);
+            let line = format!("PUT /api/v1/users/{id}/rating");
+            let step = step(rng);
+            rest.service_json(&line, format_args!("{{\"delta\":{step}}}"));
+            id
+        }
+        Kind::Rates => {
+            let mut items = String::with_capacity(40 * RATES as usize);
+            for _ in 0..RATES {
+                let comma = if items.is_empty() { "" } else { "," };
+                let (id, step) = (play.id(rng), step(rng));
+                items.push_str(&format!("{comma}{{\"user_id\":{id},\"delta\":{step}}}"));
+            }
+            let body = format_args!("{{\"items\":[{items}]}}");
+            rest.service_json("POST /api/v1/ratings", body);
+            0
+        }
+        _ => unreachable!("no other kind is about the leaderboard"),
     }
 }
 
@@ -267,6 +329,20 @@ impl Rest<'_> {
         write!(self.out, "GET {path} HTTP/1.1\r\n").expect("memory takes it");
         self.fields(user);
         self.out.extend_from_slice(b"\r\n");
+    }
+
+    /// JSON from a program with a token.
+    fn service_json(&mut self, line: &str, body: std::fmt::Arguments<'_>) {
+        let token = &self.play.cast.service;
+        let text = body.to_string();
+        write!(
+            self.out,
+            "{line} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{text}",
+            self.play.host,
+            text.len()
+        )
+        .expect("memory takes it");
     }
 
     fn json(&mut self, line: &str, user: Option<u64>, body: std::fmt::Arguments<'_>) {

@@ -78,6 +78,10 @@ codes! {
     PictureUnsupported = 43, "picture_unsupported", Client, Never, "Pictures can be PNG, JPEG, WebP or GIF.";
     PictureTooLarge = 44, "picture_too_large", Client, Never, "Pictures can have up to 5 MiB and 6000×6000 pixels.";
     PictureInvalid = 45, "picture_invalid", Client, Never, "The picture is damaged or cut off.";
+    BoardNotFound = 46, "board_not_found", Client, Never, "There is no such board.";
+    NotRanked = 47, "not_ranked", Client, Never, "This user is not on this board.";
+    EventConflict = 48, "event_conflict", Client, Never, "This event_id was used for another change.";
+    MissingRole = 49, "missing_role", Client, Never, "This needs a token with another role.";
 
     BadRequest = 64, "bad_request", Client, Never, "The request is not valid HTTP.";
     RouteNotFound = 65, "route_not_found", Client, Never, "There is nothing at this path.";

@@ -3,8 +3,8 @@
 //! This crate does no I/O and knows no runtime: bytes go in, frames come out, and the other way
 //! round. The ring loops of the two programs own the sockets and the buffers' way to them.
 //!
-//! The frame layout is in [`frame`], what each method carries in [`method`] and [`accounts`], and
-//! every bound of the link in [`limits`].
+//! The frame layout is in [`frame`], what each method carries in [`method`], [`accounts`] and
+//! [`leaderboard`], and every bound of the link in [`limits`].
 
 pub mod error;
 pub mod frame;
@@ -25,6 +25,12 @@ pub mod common {
 #[allow(missing_docs, clippy::all)]
 pub mod accounts {
     include!(concat!(env!("OUT_DIR"), "/souk.accounts.rs"));
+}
+
+/// Messages of the leaderboard, generated from `schema/leaderboard.proto`.
+#[allow(missing_docs, clippy::all)]
+pub mod leaderboard {
+    include!(concat!(env!("OUT_DIR"), "/souk.leaderboard.rs"));
 }
 
 pub use error::{Code, Failure};

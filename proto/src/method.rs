@@ -38,11 +38,31 @@ pub enum Method {
     SearchUsers = 30,
     /// `GetPictureRequest` → `PictureHead`, then the bytes as PUSH items.
     GetPicture = 31,
+    /// `GetPageRequest` → `Page`.
+    GetPage = 48,
+    /// `GetNeighboursRequest` → `Page`.
+    GetNeighbours = 49,
+    /// `GetRankRequest` → `Rank`.
+    GetRank = 50,
+    /// `GetDistributionRequest` → `Distribution`.
+    GetDistribution = 51,
+    /// `ListSeasonsRequest` → `SeasonList`.
+    ListSeasons = 52,
+    /// `WatchBoardRequest` → `Empty`, then each `BoardNews` as a PUSH item.
+    WatchBoard = 53,
+    /// `SetRatingRequest` → `RatingDone`.
+    SetRating = 54,
+    /// `SetRatingsRequest` → `RatingOutcomes`.
+    SetRatings = 55,
+    /// `RecordMatchRequest` → `MatchDone`.
+    RecordMatch = 56,
+    /// `HideUserRequest` → `HideUserAnswer`.
+    HideUser = 57,
 }
 
 impl Method {
     /// Every method, in order of number.
-    pub const ALL: [Method; 17] = [
+    pub const ALL: [Method; 27] = [
         Method::Ready,
         Method::CreateUser,
         Method::Login,
@@ -60,6 +80,16 @@ impl Method {
         Method::GetUserByName,
         Method::SearchUsers,
         Method::GetPicture,
+        Method::GetPage,
+        Method::GetNeighbours,
+        Method::GetRank,
+        Method::GetDistribution,
+        Method::ListSeasons,
+        Method::WatchBoard,
+        Method::SetRating,
+        Method::SetRatings,
+        Method::RecordMatch,
+        Method::HideUser,
     ];
 
     /// The method with this number, if there is one.
@@ -87,6 +117,16 @@ impl Method {
             Method::GetUserByName => "GetUserByName",
             Method::SearchUsers => "SearchUsers",
             Method::GetPicture => "GetPicture",
+            Method::GetPage => "GetPage",
+            Method::GetNeighbours => "GetNeighbours",
+            Method::GetRank => "GetRank",
+            Method::GetDistribution => "GetDistribution",
+            Method::ListSeasons => "ListSeasons",
+            Method::WatchBoard => "WatchBoard",
+            Method::SetRating => "SetRating",
+            Method::SetRatings => "SetRatings",
+            Method::RecordMatch => "RecordMatch",
+            Method::HideUser => "HideUser",
         }
     }
 
@@ -101,6 +141,11 @@ impl Method {
                 | Method::GetUser
                 | Method::GetUserByName
                 | Method::SearchUsers
+                | Method::GetPage
+                | Method::GetNeighbours
+                | Method::GetRank
+                | Method::GetDistribution
+                | Method::ListSeasons
         )
     }
 }

@@ -1,6 +1,6 @@
 //! Accounts: who people are, their logins, profiles and pictures.
 
-mod caller;
+pub(super) mod caller;
 mod login;
 mod password;
 mod picture;

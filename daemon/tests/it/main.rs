@@ -3,5 +3,6 @@
 mod client;
 mod link;
 mod memory;
+mod news;
 mod process;
 mod services;

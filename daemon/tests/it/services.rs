@@ -1,5 +1,6 @@
 //! The services on real stores, without sockets: a context, a clock that the test sets, and calls.
 
+mod leaderboard;
 mod login;
 mod password;
 mod picture;
@@ -192,7 +193,20 @@ async fn stores(settings: &Settings) -> Stores {
 
 /// Runs a test on migrated stores of its own, with settings that it may change.
 fn on_stores(change: impl FnOnce(&mut Settings), test: impl AsyncFnOnce(&Shop, &mut Stack)) {
-    let mut stack = Stack::stores().expect("stores");
+    on(Stack::stores().expect("stores"), change, test);
+}
+
+/// The same on a database that is the test's alone, to stop and to kill.
+fn on_own_stores(test: impl AsyncFnOnce(&Shop, &mut Stack)) {
+    let builder = Stack::builder().daemons(0).fronts(0).unmigrated().own_mariadb();
+    on(builder.start().expect("stores"), |_| (), test);
+}
+
+fn on(
+    mut stack: Stack,
+    change: impl FnOnce(&mut Settings),
+    test: impl AsyncFnOnce(&Shop, &mut Stack),
+) {
     tokio_uring::start(async {
         souk_db::migrate::migrate(&stack.mysql_url()).await.expect("migrate");
         let mut settings = settings(&stack);

@@ -6,7 +6,7 @@ use crate::limits::{BATCH_SIZES, USERNAME_MAX};
 use mysql_async::{Row, Value};
 
 /// The columns of a [`UserRow`], in the order of [`user_row`].
-const COLUMNS: &str = "id, username, nickname, picture, rating, version, created_at, updated_at, \
+pub const COLUMNS: &str = "id, username, nickname, picture, rating, version, created_at, updated_at, \
                        password_hash";
 
 /// A username as a key: fixed size, lower case, checked for form.
@@ -87,7 +87,7 @@ pub const UPDATE: &str = "UPDATE users SET version = version + 1, username = ?, 
 
 pub const DELETE: &str = "DELETE FROM users WHERE id = ? AND version = ?";
 
-/// Reads a row of [`COLUMNS`].
+/// Reads a row of [`COLUMNS`]; others may follow them.
 pub fn user_row(row: Row) -> Result<UserRow, StoreError> {
     let wrong = || StoreError::corrupt(Server::Database, "a column of users has another type");
     let mut values = row.unwrap().into_iter();
@@ -139,7 +139,7 @@ const DAY_MS: i64 = 86_400_000;
 
 /// A DATETIME in UTC as Unix milliseconds. Years begin in March here, so that the leap day is the
 /// last of its year (Howard Hinnant, "chrono-compatible low-level date algorithms").
-fn unix_ms(value: &Value) -> Option<i64> {
+pub fn unix_ms(value: &Value) -> Option<i64> {
     let Value::Date(year, month, day, hour, minute, second, micros) = *value else { return None };
     let march_year = i64::from(year) - i64::from(month <= 2);
     let month = (i64::from(month) + 9) % 12;

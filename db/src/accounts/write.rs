@@ -6,13 +6,12 @@ use super::row::{Change, NewUser, UserRow, credential_tag, encode};
 use super::{Accounts, NAMES, USERS};
 use crate::cache::millis;
 use crate::error::{Server, StoreError, WriteError};
+use crate::leaderboard::FIRST_RATING;
 use crate::limits::{CHANGE_ATTEMPTS, FENCE_TTL, NAME_HINT_TTL, PUT_RETRY_EVERY};
-use crate::mysql::Write;
+use crate::mysql::{Effect, Write};
+use crate::time::now_ms;
 use mysql_async::Value;
-use std::time::{Instant, SystemTime};
-
-/// Rating of a new user.
-const FIRST_RATING: i32 = 1000;
+use std::time::Instant;
 
 /// When the cache's old value was fenced off.
 #[derive(Clone, Copy)]
@@ -48,6 +47,7 @@ impl Accounts {
                 datetime(now),
             ],
             fenced_at,
+            effect: Effect::Joins,
         };
         let done = self.writer.submit(write, deadline).await?;
         let row = UserRow {
@@ -99,7 +99,8 @@ impl Accounts {
             let fence = self.fence(Some((id, version)), None).await?;
             let fenced_at = fence.map(|fence| fence.asked);
             let params = vec![Value::UInt(id), Value::UInt(old.version)];
-            let write = Write { sql: DELETE, params, fenced_at };
+            let effect = Effect::Leaves { id, rating: old.rating };
+            let write = Write { sql: DELETE, params, fenced_at, effect };
             if self.writer.submit(write, deadline).await?.affected > 0 {
                 if let Some(name) = Name::new(&old.username) {
                     self.hints.borrow_mut().pop(&name);
@@ -150,6 +151,7 @@ impl Accounts {
                 Value::UInt(old.version),
             ],
             fenced_at,
+            effect: new_name.map_or(Effect::Nothing, |name| Effect::Renamed { id: row.id, name }),
         };
         row.password_hash = Some(hash);
         if self.writer.submit(write, deadline).await?.affected == 0 {
@@ -240,10 +242,4 @@ fn checked_name(username: &str) -> Result<Name, StoreError> {
 
 fn text(text: &str) -> Value {
     Value::Bytes(text.as_bytes().to_vec())
-}
-
-/// The system's clock: rows carry real times.
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -24,22 +24,31 @@ pub fn options(url: &str) -> Result<Opts, StoreError> {
             "the database URL names no database: add one, as in mysql://user@host:3306/souk",
         ));
     }
-    // autocommit: with a server that has it off, a lone write would end with its connection.
-    let session = format!(
-        "SET autocommit = 1, time_zone = '+00:00', innodb_lock_wait_timeout = {LOCK_WAIT_S}, \
-         sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', \
-         SESSION wait_timeout = {IDLE_CONNECTION_S}"
-    );
-    // Less locking between writes; a read is always one statement and sees what is committed.
-    let isolation = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned();
     Ok(OptsBuilder::from_opts(opts)
         .stmt_cache_size(STATEMENTS_MAX)
         .max_allowed_packet(Some(PACKET_MAX)) // else the server is asked at each connect
         .wait_timeout(Some(IDLE_CONNECTION_S))
         .tcp_nodelay(true)
         .prefer_socket(false)
-        .setup(vec![session, isolation])
+        // Less locking between writes; a read is always one statement and sees what is committed.
+        .setup(setup("READ COMMITTED"))
         .into())
+}
+
+/// The same settings for connections whose read-only transactions see one moment.
+pub fn snapshots(opts: &Opts) -> Opts {
+    OptsBuilder::from_opts(opts.clone()).setup(setup("REPEATABLE READ")).into()
+}
+
+/// What is said on a new connection.
+fn setup(isolation: &str) -> Vec<String> {
+    // autocommit: with a server that has it off, a lone write would end with its connection.
+    let session = format!(
+        "SET autocommit = 1, time_zone = '+00:00', innodb_lock_wait_timeout = {LOCK_WAIT_S}, \
+         sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', \
+         SESSION wait_timeout = {IDLE_CONNECTION_S}"
+    );
+    vec![session, format!("SET SESSION TRANSACTION ISOLATION LEVEL {isolation}")]
 }
 
 /// One connection that is made when it is needed and replaced when it is lost.

@@ -1,29 +1,25 @@
-//! Writes, grouped: those that arrive while a commit runs share the next transaction, and so its
-//! flush to disk. Each succeeds or fails alone.
+//! Writes of users, grouped: those that arrive while a commit runs share the next transaction, and
+//! so its flush to disk. Each succeeds or fails alone.
 //!
 //! An answer leaves after the commit. When the connection is lost before the commit was answered,
 //! the members learn that the outcome is unknown.
 
 use super::connect::{Line, is_contention, is_lost, meaning};
-use super::run::{Run, Share};
-use crate::error::{Server, StoreError, WriteError};
+use super::grouped::{self, Grouped, Kind};
+use crate::accounts::query::Name;
+use crate::error::{StoreError, WriteError};
+use crate::leaderboard::{ALL_TIME, FIRST_RATING, Sums, departure, renaming};
 use crate::limits::{FENCE_AGE_MAX, GROUP_MAX, TRANSACTION_MAX, WRITE_ATTEMPTS, WRITES_MAX};
-use crate::slots::{Slots, after_ready_tasks};
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Error, Opts, Params, Value};
-use souk_meter::{Batch, Queue, Stage};
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
-use std::rc::Rc;
-use std::time::Instant;
-use tokio::sync::Notify;
-use tokio::task::JoinHandle;
+use mysql_async::{Conn, Error, Params, Value};
+use souk_meter::{Batch, Queue};
+use std::time::{Duration, Instant};
 
 /// A duplicate value in a unique index.
 const DUPLICATE: u16 = 1062;
 
 /// A row lock was not free in time.
-const LOCK_WAIT: u16 = 1205;
+pub const LOCK_WAIT: u16 = 1205;
 
 /// One statement that changes rows.
 #[derive(Debug)]
@@ -32,6 +28,26 @@ pub struct Write {
     pub params: Vec<Value>,
     /// When the cache was fenced for it. A write with an old fence is not begun.
     pub fenced_at: Option<Instant>,
+    /// What it means for the boards, if it changes a row.
+    pub effect: Effect,
+}
+
+/// What a write means for the boards.
+#[derive(Debug, Clone, Copy)]
+pub enum Effect {
+    Nothing,
+    /// A player with the first rating is there.
+    Joins,
+    /// This player, with this rating of all time, is gone.
+    Leaves {
+        id: u64,
+        rating: i32,
+    },
+    /// A player has another name, and with it another place.
+    Renamed {
+        id: u64,
+        name: Name,
+    },
 }
 
 /// What a committed write did.
@@ -46,174 +62,67 @@ pub struct Done {
 type Outcome = Result<Done, WriteError>;
 
 /// The writer of one shard.
-pub struct Writer {
-    shared: Rc<Shared>,
-    worker: RefCell<Option<JoinHandle<()>>>,
-}
+pub type Writer = Grouped<Writes>;
 
-struct Shared {
-    queue: RefCell<VecDeque<Job>>,
-    /// An outcome, and the run that it is of, if it came to one.
-    slots: Slots<(Outcome, Option<Run>)>,
-    wake: Notify,
-    closing: Cell<bool>,
-}
+/// How writes are committed.
+pub struct Writes;
 
-struct Job {
-    write: Write,
-    deadline: Instant,
-    token: usize,
-}
+impl Kind for Writes {
+    type Job = Write;
+    type Done = Done;
+    type Failure = WriteError;
 
-impl Writer {
-    /// Starts the writer; it connects when there is something to write.
-    pub fn new(opts: Opts) -> Writer {
-        let shared = Rc::new(Shared {
-            queue: RefCell::new(VecDeque::new()),
-            slots: Slots::new(Some(Stage::MysqlQueue), Stage::Mysql),
-            wake: Notify::new(),
-            closing: Cell::new(false),
-        });
-        let worker = tokio_uring::spawn(work(shared.clone(), Line::new(opts)));
-        Writer { shared, worker: RefCell::new(Some(worker)) }
+    const GROUP_MAX: usize = GROUP_MAX;
+    const WAITING_MAX: usize = WRITES_MAX;
+    const TIME_MAX: Duration = TRANSACTION_MAX;
+    const SPAN: &'static str = "mysql write";
+    const QUEUE: Queue = Queue::MysqlWrite;
+    const BATCH: Batch = Batch::MysqlWrite;
+
+    fn is_fresh(&self, write: &Write, now: Instant) -> bool {
+        write.fenced_at.is_none_or(|at| now - at < FENCE_AGE_MAX)
     }
 
-    /// Commits one write. Once begun it is not given up, even if the caller goes away.
-    pub async fn submit(&self, write: Write, deadline: Instant) -> Outcome {
-        let share = Share::of("mysql write");
-        let wait = {
-            if self.shared.closing.get() {
-                return Err(StoreError::database("the stores are being closed").into());
-            }
-            let mut queue = self.shared.queue.borrow_mut();
-            if queue.len() >= WRITES_MAX {
-                souk_meter::queue_full(Queue::MysqlWrite);
-                return Err(StoreError::Busy(Server::Database).into());
-            }
-            let (token, wait) = self.shared.slots.open();
-            queue.push_back(Job { write, deadline, token });
-            wait
-        };
-        self.shared.wake.notify_one();
-        let (outcome, run) = wait.await;
-        let failure = match &outcome {
-            Err(WriteError::Store(failure)) => Some(failure),
+    fn store_failure(failure: &WriteError) -> Option<&StoreError> {
+        match failure {
+            WriteError::Store(failure) => Some(failure),
             _ => None,
+        }
+    }
+
+    async fn run(
+        &self,
+        line: &mut Line,
+        writes: &[Write],
+        outcomes: &mut [Option<grouped::Outcome<Writes>>],
+    ) -> Result<(), StoreError> {
+        let conn = line.get_alive().await?;
+        let alone = if writes.len() == 1 {
+            vec![0]
+        } else {
+            commit_together(conn, writes, outcomes).await?
         };
-        share.ends(run, failure);
-        outcome
-    }
-
-    /// How many writes wait.
-    pub fn waiting(&self) -> usize {
-        self.shared.queue.borrow().len()
-    }
-
-    /// Commits what waits and closes the connection.
-    pub async fn close(&self) {
-        self.shared.closing.set(true);
-        self.shared.wake.notify_one();
-        let worker = self.worker.borrow_mut().take();
-        if let Some(worker) = worker {
-            // It ends by itself; a panic in it has been reported already.
-            let _ = worker.await;
+        for place in alone {
+            outcomes[place] = Some(commit_alone(conn, &writes[place]).await?);
         }
+        Ok(())
     }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        self.shared.closing.set(true);
-        self.shared.wake.notify_one();
-    }
-}
-
-impl Shared {
-    /// The next transaction's members: those that still matter.
-    fn next_group(&self) -> Vec<Job> {
-        let now = Instant::now();
-        let mut group = Vec::new();
-        while group.len() < GROUP_MAX {
-            let Some(job) = self.queue.borrow_mut().pop_front() else { break };
-            let fresh = job.write.fenced_at.is_none_or(|at| now - at < FENCE_AGE_MAX);
-            if job.deadline > now && fresh && self.slots.is_wanted(job.token) {
-                group.push(job);
-            } else {
-                self.slots.fill(job.token, (Err(StoreError::DeadlineExceeded.into()), None));
-            }
-        }
-        group
-    }
-}
-
-async fn work(shared: Rc<Shared>, mut line: Line) {
-    for number in 0.. {
-        while shared.queue.borrow().is_empty() {
-            if shared.closing.get() {
-                return line.close().await;
-            }
-            shared.wake.notified().await;
-        }
-        after_ready_tasks().await;
-        let jobs = shared.next_group();
-        if jobs.is_empty() {
-            continue;
-        }
-        souk_meter::batch(Batch::MysqlWrite, jobs.len());
-        let run = Run { began: souk_meter::now(), number, size: jobs.len() };
-        let mut outcomes: Vec<Option<Outcome>> = jobs.iter().map(|_| None).collect();
-        let unknown =
-            match tokio::time::timeout(TRANSACTION_MAX, commit(&mut line, &jobs, &mut outcomes))
-                .await
-            {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(error),
-                Err(_) => Some(StoreError::database("no answer to a write in time")),
-            };
-        if unknown.is_some() {
-            line.lose();
-        }
-        souk_meter::mark();
-        shared.slots.asked(Some(run.began));
-        for (job, outcome) in jobs.iter().zip(outcomes) {
-            let outcome = outcome.unwrap_or_else(|| {
-                let lost = || StoreError::database("the outcome of the write is unknown");
-                Err(unknown.clone().unwrap_or_else(lost).into())
-            });
-            shared.slots.fill(job.token, (outcome, Some(run)));
-        }
-        shared.slots.asked(None);
-    }
-}
-
-/// Commits a group. Members whose outcome is final get it; an error is the outcome of the others.
-async fn commit(
-    line: &mut Line,
-    jobs: &[Job],
-    outcomes: &mut [Option<Outcome>],
-) -> Result<(), StoreError> {
-    let conn = line.get_alive().await?;
-    let alone =
-        if jobs.len() == 1 { vec![0] } else { commit_together(conn, jobs, outcomes).await? };
-    for place in alone {
-        outcomes[place] = Some(commit_alone(conn, &jobs[place].write).await?);
-    }
-    Ok(())
 }
 
 /// Runs all members in one transaction; the places of those that must be tried alone, in order:
 /// none, or all when nothing was committed.
 async fn commit_together(
     conn: &mut Conn,
-    jobs: &[Job],
+    writes: &[Write],
     outcomes: &mut [Option<Outcome>],
 ) -> Result<Vec<usize>, StoreError> {
     let everyone_but_last =
-        |last| (0..jobs.len()).filter(|&place| place != last).chain([last]).collect();
+        |last| (0..writes.len()).filter(|&place| place != last).chain([last]).collect();
     let mut settled = Vec::new();
+    let mut sums = Sums::default();
     conn.query_drop("START TRANSACTION").await.map_err(|error| meaning(&error))?;
-    for (place, job) in jobs.iter().enumerate() {
-        match execute(conn, &job.write).await {
+    for (place, write) in writes.iter().enumerate() {
+        match execute(conn, write, &mut sums).await {
             Ok(outcome) => settled.push((place, outcome)),
             // A deadlock rolls back the transaction, and so does a lock wait, or it does not: that
             // is the server's setting. So nothing of it stays, and who waited comes last.
@@ -224,11 +133,9 @@ async fn commit_together(
             Err(error) => return Err(meaning(&error)),
         }
     }
-    match conn.query_drop("COMMIT").await {
-        Ok(()) => {}
-        Err(Error::Server(said)) if is_contention(said.code) => {
-            return Ok((0..jobs.len()).collect());
-        }
+    match finish(conn, &sums).await {
+        Ok(true) => {}
+        Ok(false) => return Ok((0..writes.len()).collect()),
         Err(error) => return Err(meaning(&error)),
     }
     // Not before the commit: even "taken" may rest on a neighbour that was not committed.
@@ -238,12 +145,29 @@ async fn commit_together(
     Ok(Vec::new())
 }
 
+/// Counts what the members mean for the boards and commits; whether nothing came in between. If
+/// something did, nothing stays.
+async fn finish(conn: &mut Conn, sums: &Sums) -> Result<bool, Error> {
+    let counted = match sums.apply(conn).await {
+        Ok(Some(_)) => conn.query_drop("COMMIT").await.map(|()| true),
+        Ok(None) => Ok(false),
+        Err(error) => Err(error),
+    };
+    match counted {
+        Ok(true) => Ok(true),
+        Err(Error::Server(said)) if !is_contention(said.code) => Err(Error::Server(said)),
+        Ok(false) | Err(Error::Server(_)) => conn.query_drop("ROLLBACK").await.map(|()| false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Runs one member in a transaction of its own, again if it loses against others. A lock that was
 /// not free in time is not waited for again: others wait behind this write.
 async fn commit_alone(conn: &mut Conn, write: &Write) -> Result<Outcome, StoreError> {
     for _ in 0..WRITE_ATTEMPTS {
-        match execute(conn, write).await {
-            Ok(outcome) => return Ok(outcome),
+        match try_alone(conn, write).await {
+            Ok(Some(outcome)) => return Ok(outcome),
+            Ok(None) => {}
             Err(Error::Server(said)) if said.code == LOCK_WAIT => break,
             Err(Error::Server(said)) if is_contention(said.code) => {}
             Err(error) => return Err(meaning(&error)),
@@ -252,16 +176,44 @@ async fn commit_alone(conn: &mut Conn, write: &Write) -> Result<Outcome, StoreEr
     Ok(Err(StoreError::database("the row is locked by others; nothing was changed").into()))
 }
 
-/// Runs a statement. The outer error leaves the transaction in doubt, the inner one does not.
-async fn execute(conn: &mut Conn, write: &Write) -> Result<Outcome, Error> {
-    match conn.exec_drop(write.sql, Params::Positional(write.params.clone())).await {
-        Ok(()) => Ok(Ok(Done {
-            affected: conn.affected_rows(),
-            id: conn.last_insert_id().unwrap_or_default(),
-        })),
-        Err(Error::Server(said)) if said.code == DUPLICATE => Ok(Err(WriteError::Taken)),
-        Err(Error::Server(said)) if is_contention(said.code) => Err(Error::Server(said)),
-        Err(error) if is_lost(&error) => Err(error),
-        Err(error) => Ok(Err(meaning(&error).into())),
+/// One attempt; `None` when others came in between. A single statement is its own transaction.
+async fn try_alone(conn: &mut Conn, write: &Write) -> Result<Option<Outcome>, Error> {
+    let mut sums = Sums::default();
+    if matches!(write.effect, Effect::Nothing) {
+        return execute(conn, write, &mut sums).await.map(Some);
     }
+    conn.query_drop("START TRANSACTION").await?;
+    match execute(conn, write, &mut sums).await {
+        Ok(outcome) => Ok(finish(conn, &sums).await?.then_some(outcome)),
+        Err(Error::Server(said)) if is_contention(said.code) => {
+            conn.query_drop("ROLLBACK").await?;
+            Err(Error::Server(said))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Runs a statement and notes what it means for the boards. The outer error leaves the transaction
+/// in doubt, the inner one does not.
+async fn execute(conn: &mut Conn, write: &Write, sums: &mut Sums) -> Result<Outcome, Error> {
+    let done = match conn.exec_drop(write.sql, Params::Positional(write.params.clone())).await {
+        Ok(()) => {
+            Done { affected: conn.affected_rows(), id: conn.last_insert_id().unwrap_or_default() }
+        }
+        Err(Error::Server(said)) if said.code == DUPLICATE => return Ok(Err(WriteError::Taken)),
+        Err(Error::Server(said)) if is_contention(said.code) => return Err(Error::Server(said)),
+        Err(error) if is_lost(&error) => return Err(error),
+        Err(error) => return Ok(Err(meaning(&error).into())),
+    };
+    match write.effect {
+        Effect::Joins if done.affected > 0 => sums.add(ALL_TIME, FIRST_RATING, 1),
+        Effect::Leaves { id, rating } if done.affected > 0 => {
+            departure(conn, id, rating, sums).await?;
+        }
+        Effect::Renamed { id, name } if done.affected > 0 => {
+            renaming(conn, id, name, sums).await?;
+        }
+        _ => {}
+    }
+    Ok(Ok(done))
 }

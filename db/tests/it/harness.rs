@@ -1,5 +1,7 @@
 //! Private servers, and a ring runtime to use them from.
 
+use souk_db::leaderboard::RatingEvent;
+use souk_db::operator::recount;
 use souk_db::{Change, NewUser, StoreSettings, Stores, UserRow, migrate};
 use souk_stack::Stack;
 use std::time::{Duration, Instant};
@@ -78,6 +80,28 @@ pub fn nickname(text: &str) -> Change {
 
 pub fn username(text: &str) -> Change {
     Change { username: Some(text.to_owned()), ..Change::default() }
+}
+
+/// Gives one user a rating.
+pub fn set(user: u64, rating: i32) -> RatingEvent {
+    RatingEvent { users: vec![user], decide: Box::new(move |_| vec![rating]), once: None }
+}
+
+/// Moves so many points from the second user to the first.
+pub fn game(winner: u64, loser: u64, points: i32) -> RatingEvent {
+    let decide = move |now: &[i32]| vec![now[0] + points, now[1] - points];
+    RatingEvent { users: vec![winner, loser], decide: Box::new(decide), once: None }
+}
+
+/// The event under a name, with a digest made of one byte.
+pub fn named(event: RatingEvent, name: &str, digest: u8) -> RatingEvent {
+    RatingEvent { once: Some((name.to_owned(), [digest; 16])), ..event }
+}
+
+/// Fails unless all counts are what a recount finds.
+pub async fn verified(stack: &Stack) {
+    let recount = recount::verify(&stack.mysql_url(), false).await.expect("recounts");
+    assert_eq!(recount.differences, []);
 }
 
 /// Sends Redis a command past the program's own connection; its reply as text.

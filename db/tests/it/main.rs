@@ -5,6 +5,8 @@
 mod cache;
 mod failures;
 mod harness;
+mod histories;
+mod leaderboard;
 mod migrations;
 mod near;
 mod relay;

@@ -6,10 +6,11 @@
 
 mod answers;
 mod bodies;
+mod endless;
 mod times;
 
 use super::Thread;
-use super::body;
+use super::body::{self, BodySender};
 use super::slot::{Facts, Slot, Work};
 use super::trace::Trace;
 use crate::http::head;
@@ -46,6 +47,8 @@ pub struct Exchange {
     writing: bool,
     /// Bytes that may still be read and dropped.
     linger: u64,
+    /// The client sends no more.
+    ended: bool,
     /// Nothing more can be sent, or the client is gone.
     broken: bool,
     /// Whether something changed that an earlier step of this turn has to look at.
@@ -57,6 +60,8 @@ enum Reading {
     Head,
     Gathered(Box<Gathering>),
     Streamed(Box<Streaming>),
+    /// Another protocol's.
+    HandedOn(BodySender),
     /// Nothing: this connection takes no more requests.
     Over,
 }
@@ -78,6 +83,7 @@ impl Exchange {
             times: Times::default(),
             writing: false,
             linger: 0,
+            ended: false,
             broken: false,
             again: false,
         }
@@ -97,7 +103,7 @@ impl Exchange {
                 (unread * 2).clamp(READ_FIRST, READ_MAX)
             }
             Reading::Head => self.input.capacity(),
-            Reading::Over => READ_FIRST,
+            Reading::Over | Reading::HandedOn(_) => READ_FIRST,
             Reading::Gathered(_) | Reading::Streamed(_) => READ_MAX,
         };
         // A read without room would look like the end of the connection.
@@ -128,12 +134,16 @@ impl Exchange {
     /// The client sends no more (or was too slow, and reading was ended).
     pub fn ended(&mut self, buffer: Vec<u8>) {
         self.input = buffer;
+        self.ended = true;
         let late = self.watch.is_late();
         match std::mem::replace(&mut self.reading, Reading::Over) {
             Reading::Head if self.start < self.input.len() && late => {
                 self.refuse(&Refusal::new(Code::RequestTimeout, "The head did not come in time."));
             }
+            // Whoever sends no more listens no more: a page that was left, a program that ended.
+            Reading::Over if self.is_endless() => self.lost(),
             Reading::Head | Reading::Over => {}
+            Reading::HandedOn(sender) => sender.end(Ok(())),
             Reading::Gathered(body) => self.refuse_request(&cut_short(late), body.trace),
             Reading::Streamed(streaming) => {
                 streaming.sender.end(Err(cut_short(late).into()));
@@ -180,6 +190,7 @@ impl Exchange {
                 Reading::Head => self.next_head(),
                 Reading::Gathered(_) => self.gather(),
                 Reading::Streamed(_) => self.stream(),
+                Reading::HandedOn(_) => self.hand_on(),
                 Reading::Over => {
                     let dropped = (self.input.len() - self.start) as u64;
                     self.linger = self.linger.saturating_sub(dropped);
@@ -207,7 +218,9 @@ impl Exchange {
             }
             Reading::Gathered(_) | Reading::Streamed(_) => self.watch.expect(Phase::Body),
             Reading::Over if self.lingers() => self.watch.expect(Phase::Linger),
-            Reading::Head | Reading::Over => self.watch.expect(Phase::Working),
+            Reading::Head | Reading::HandedOn(_) | Reading::Over => {
+                self.watch.expect(Phase::Working);
+            }
         }
     }
 
@@ -302,7 +315,9 @@ impl Exchange {
     ) {
         let meter = self.times.begin(found.number, received);
         let persistent = head.persistent;
-        let facts = Facts::of(&head);
+        // What may take the connection over goes alone, like what changes something.
+        let safe = head.method.is_safe() && !found.takes_over();
+        let facts = Facts { safe, ..Facts::of(&head) };
         let request = Request { head, body, peer: self.peer, trace: trace.context };
         let handler = Box::pin(routes::handle(self.thread.app.clone(), found, request));
         self.slots.push_back(Slot::new(facts, Work::Running(handler), meter, trace));

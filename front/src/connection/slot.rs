@@ -67,8 +67,13 @@ pub enum Work {
     /// It waits for the answers before it.
     Ready(Response),
     /// The head is encoded; this many bytes of the body are missing.
-    Sending(u64, Pin<Box<dyn Future<Output = Chunk>>>),
+    Sending(u64, Sending),
+    /// The head is encoded; what follows has no end that is known.
+    Endless(Sending),
 }
+
+/// Waits for the next piece of a streamed answer.
+pub type Sending = Pin<Box<dyn Future<Output = Chunk>>>;
 
 /// A handler at work.
 pub type Handler = Pin<Box<dyn Future<Output = Response>>>;

@@ -5,6 +5,7 @@
 //! one allocates nothing once the block is there.
 
 use super::head::Version;
+use bytes::Bytes;
 use souk_proto::Failure;
 use std::fmt::{self, Display, Write as _};
 use std::future::Future;
@@ -13,7 +14,7 @@ use std::pin::Pin;
 /// An answer: the routes make it, the connection sends it.
 #[derive(Debug, Default)]
 pub struct Response {
-    /// The status code, 200 to 599.
+    /// The status code, 200 to 599, or 101.
     pub status: u16,
     /// The response's own header fields. Date, Content-Length, Connection and the fields that every
     /// response has are added when it is encoded.
@@ -119,6 +120,8 @@ pub enum Body {
     Bytes(Vec<u8>),
     /// Bytes that are part of the program.
     Static(&'static [u8]),
+    /// Bytes that other responses have too.
+    Shared(Bytes),
     /// Bytes that arrive while they are being sent.
     Stream {
         /// How many bytes in all: they are announced in Content-Length.
@@ -126,15 +129,24 @@ pub enum Body {
         /// Where they come from.
         source: Box<dyn BodySource>,
     },
+    /// Bytes that come for as long as they may: no length is announced, and the connection ends
+    /// with them.
+    Endless(Box<dyn BodySource>),
+    /// Another protocol has the connection from now on (status 101).
+    Upgrade(Takeover),
 }
 
+/// Makes the bytes that a connection sends from those that it receives.
+pub type Takeover = Box<dyn FnOnce(Box<dyn BodySource>) -> Box<dyn BodySource>>;
+
 impl Body {
-    /// How many bytes follow the head.
+    /// How many bytes follow the head, as far as that is known.
     pub fn length(&self) -> u64 {
         match self {
-            Body::Empty => 0,
+            Body::Empty | Body::Endless(_) | Body::Upgrade(_) => 0,
             Body::Bytes(bytes) => bytes.len() as u64,
             Body::Static(bytes) => bytes.len() as u64,
+            Body::Shared(bytes) => bytes.len() as u64,
             Body::Stream { length, .. } => *length,
         }
     }
@@ -146,7 +158,10 @@ impl fmt::Debug for Body {
             Body::Empty => out.write_str("Empty"),
             Body::Bytes(bytes) => write!(out, "Bytes({})", bytes.len()),
             Body::Static(bytes) => write!(out, "Static({})", bytes.len()),
+            Body::Shared(bytes) => write!(out, "Shared({})", bytes.len()),
             Body::Stream { length, .. } => write!(out, "Stream({length})"),
+            Body::Endless(_) => out.write_str("Endless"),
+            Body::Upgrade(_) => out.write_str("Upgrade"),
         }
     }
 }
@@ -154,6 +169,12 @@ impl fmt::Debug for Body {
 impl From<Vec<u8>> for Body {
     fn from(bytes: Vec<u8>) -> Body {
         Body::Bytes(bytes)
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Body {
+        Body::Shared(bytes)
     }
 }
 
@@ -206,9 +227,10 @@ pub struct Encoding<'a> {
 pub fn encode(response: &Response, how: &Encoding<'_>, out: &mut Vec<u8>) {
     let body: &[u8] = match &response.body {
         _ if how.head_only || !has_body(response.status) => &[],
-        Body::Empty | Body::Stream { .. } => &[],
+        Body::Empty | Body::Stream { .. } | Body::Endless(_) | Body::Upgrade(_) => &[],
         Body::Bytes(bytes) => bytes,
         Body::Static(bytes) => bytes,
+        Body::Shared(bytes) => bytes,
     };
     out.reserve(HEAD_OVERHEAD + how.common.len() + response.headers.lines.len() + body.len());
     encode_head(response, how, out);
@@ -220,12 +242,13 @@ pub fn encode_head(response: &Response, how: &Encoding<'_>, out: &mut Vec<u8>) {
     push_status_line(response.status, out);
     out.extend_from_slice(b"date: ");
     out.extend_from_slice(how.date);
-    if has_body(response.status) {
+    if has_body(response.status) && !matches!(response.body, Body::Endless(_)) {
         out.extend_from_slice(b"\r\ncontent-length: ");
         push_decimal(response.body.length(), out);
     }
     // A 1.1 connection persists unless someone says otherwise, a 1.0 one only if both say so.
     out.extend_from_slice(match (how.persistent, how.version) {
+        _ if response.status == 101 => b"\r\nconnection: upgrade\r\n",
         (false, _) => b"\r\nconnection: close\r\n",
         (true, Version::Http10) => b"\r\nconnection: keep-alive\r\n",
         (true, Version::Http11) => b"\r\n",
@@ -262,6 +285,7 @@ fn push_status_line(status: u16, out: &mut Vec<u8>) {
 /// The reason phrase; empty for a status that Souk does not use, which RFC 9112 allows.
 pub fn reason(status: u16) -> &'static str {
     match status {
+        101 => "Switching Protocols",
         200 => "OK",
         201 => "Created",
         202 => "Accepted",

@@ -15,7 +15,7 @@ pub(super) mod sessions;
 pub(super) mod users;
 
 /// The fields of a body that was read whole.
-fn fields(media: Media, body: &RequestBody) -> Result<Fields, Failure> {
+pub(super) fn fields(media: Media, body: &RequestBody) -> Result<Fields, Failure> {
     match body {
         RequestBody::Full(bytes) => Fields::read(media, bytes),
         RequestBody::Empty => Fields::read(media, &[]),
@@ -25,7 +25,7 @@ fn fields(media: Media, body: &RequestBody) -> Result<Fields, Failure> {
 }
 
 /// Something a daemon's answer always has, unless the daemon is broken.
-fn present<T>(part: Option<T>) -> Result<T, Failure> {
+pub(super) fn present<T>(part: Option<T>) -> Result<T, Failure> {
     part.ok_or_else(|| {
         tracing::error!("an answer of the daemon lacks its main part");
         Failure::new(Code::Internal)

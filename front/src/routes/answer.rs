@@ -2,7 +2,7 @@
 
 use super::accounts::{account, login, picture, profile, sessions, users};
 use super::table::{Action, Found};
-use super::{Request, RequestBody, caller, cors, pages, problem, ready};
+use super::{Request, RequestBody, caller, cors, leaderboard, pages, problem, ready};
 use crate::app::App;
 use crate::config::HttpSettings;
 use crate::http::{Head, Response};
@@ -100,6 +100,9 @@ async fn dispatch(call: &Call<'_>, found: Found, body: RequestBody) -> Result<Re
         Action::RegisterForm => Box::pin(account::register_form(call, media, body)).await,
         Action::LoginForm => Box::pin(login::form(call, media, body)).await,
         Action::ProfileForm => Box::pin(profile::form(call, media, body)).await,
+        Action::Board(board) => {
+            Box::pin(leaderboard::answer(call, board, &parameter, (media, body))).await
+        }
         Action::Profile => Box::pin(profile::page(call)).await,
         Action::Page(name) => pages::answer(call.head, name),
         Action::Asset => pages::answer(call.head, &format!("assets/{parameter}")),

@@ -14,6 +14,10 @@ use std::net::IpAddr;
 /// Length of a session token: 49 bytes in base64url.
 const TOKEN_LEN: usize = 66;
 
+/// How a service's token begins, and the length of its 32 bytes in base64url behind that.
+const SERVICE: &str = "souk_";
+const SERVICE_LEN: usize = 43;
+
 /// First byte of a session token of the form known here.
 const TOKEN_VERSION: u8 = 1;
 
@@ -59,7 +63,11 @@ fn bearer(head: &Head) -> Option<&str> {
 /// The session token, if one came that could be a token at all. A bearer token goes before the
 /// cookie: it was sent on purpose.
 fn token(head: &Head, behind_tls: bool) -> Option<&str> {
-    bearer(head)
+    let bearer = bearer(head);
+    if bearer.is_some_and(is_service) {
+        return bearer;
+    }
+    bearer
         .or_else(|| Kind::Session.find(cookie_lines(head), behind_tls))
         .filter(|token| user_id(token).is_some())
 }
@@ -75,6 +83,13 @@ pub(super) fn user_id(token: &str) -> Option<u64> {
     BASE64URL_NOPAD.decode_mut(&token.as_bytes()[..12], &mut start).ok()?;
     let [version, id @ ..] = start;
     (version == TOKEN_VERSION).then_some(u64::from_be_bytes(id))
+}
+
+/// Whether a token could be a service's. Which role it has is the daemon's to know.
+fn is_service(token: &str) -> bool {
+    token
+        .strip_prefix(SERVICE)
+        .is_some_and(|rest| rest.len() == SERVICE_LEN && rest.bytes().all(is_base64url))
 }
 
 fn is_base64url(byte: u8) -> bool {
@@ -150,6 +165,12 @@ mod tests {
         assert_eq!(asks(&cookie).device, "dev");
         assert_eq!(asks(&format!("{cookie}{bearer}")).token, two, "the bearer token goes first");
         assert_eq!(asks(&bearer.replace("Bearer", "bearer")).token, two);
+        let service = format!("souk_{}", "aB3-_".repeat(9)[2..].to_owned());
+        let header = format!("authorization: Bearer {service}\r\n");
+        assert_eq!(asks(&format!("{cookie}{header}")).token, service);
+        assert_eq!(asks(&format!("cookie: souk_session={service}\r\n")).token, "");
+        assert_eq!(asks(&header.replace("souk_", "souk_a")).token, "");
+        assert_eq!(asks(&header.replace("souk_", "soup_")).token, "");
         for none in [
             "",
             "authorization: Basic abc\r\n",

@@ -15,7 +15,7 @@ pub(super) fn allow(response: &mut Response, origin: Option<&str>, listed: &[Str
     // Whatever the answer, it depends on who asks, and caches have to know.
     response.headers.push("vary", "Origin");
     if let Some(origin) = origin.filter(|origin| is_listed(origin, listed)) {
-        let fields = "ETag, Location, Retry-After";
+        let fields = "Age, ETag, Location, Retry-After, Warning";
         response.headers.push("access-control-allow-origin", origin);
         response.headers.push("access-control-allow-credentials", "true");
         response.headers.push("access-control-expose-headers", fields);

@@ -7,8 +7,9 @@
 use super::limits::FIELDS_MAX;
 use super::table::Media;
 use crate::http::text;
-use serde::de::{self, Deserializer, MapAccess, Visitor};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
+use serde_json::de::StrRead;
 use souk_proto::{Code, Failure};
 use std::fmt;
 
@@ -30,12 +31,7 @@ impl Fields {
     }
 
     fn json(body: &[u8]) -> Result<Fields, Failure> {
-        if body.is_empty() {
-            return Err(malformed("Send a JSON object in the body. It is empty."));
-        }
-        let text = std::str::from_utf8(body)
-            .map_err(|_| malformed("The body is not UTF-8. JSON has to be."))?;
-        let mut reader = serde_json::Deserializer::from_str(text);
+        let mut reader = reader(body)?;
         let fields = reader.deserialize_map(FieldsVisitor).map_err(explain)?;
         reader.end().map_err(explain)?;
         Fields(fields).checked()
@@ -49,10 +45,11 @@ impl Fields {
         Fields(fields.collect()).checked()
     }
 
-    fn checked(self) -> Result<Fields, Failure> {
+    /// Refuses a field that comes twice.
+    pub fn checked(self) -> Result<Fields, Failure> {
         for (at, (name, _)) in self.0.iter().enumerate() {
             if self.0[..at].iter().any(|(other, _)| other == name) {
-                return Err(Failure::field(name, "This field is given twice."));
+                return Err(Failure::field(name, TWICE));
             }
         }
         Ok(self)
@@ -92,17 +89,72 @@ impl Fields {
         }
     }
 
+    /// Takes a whole number that may be there, with or without a sign, of 32 bits.
+    pub fn integer_if(&mut self, name: &str) -> Result<Option<i32>, Failure> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Number(number)) if number.is_i64() || number.is_u64() => {
+                let number = number.as_i64().and_then(|number| i32::try_from(number).ok());
+                let beyond = || Failure::field(name, "This number is out of range.");
+                number.map(Some).ok_or_else(beyond)
+            }
+            Some(other) => Err(wrong_type(name, "a whole number", &other)),
+        }
+    }
+
+    /// Takes a truth value that may be there.
+    pub fn flag_if(&mut self, name: &str) -> Result<Option<bool>, Failure> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(flag)),
+            Some(other) => Err(wrong_type(name, "true or false", &other)),
+        }
+    }
+
+    /// Reads a JSON object with nothing but one list of objects in it. Fields that come twice in
+    /// one of these are for its reader to refuse: see [`Fields::checked`].
+    ///
+    /// # Errors
+    /// [`Code::MalformedBody`] for what is no such object, [`Code::InvalidField`] for other fields.
+    pub fn list(body: &[u8], name: &str) -> Result<Vec<Fields>, Failure> {
+        let mut reader = reader(body)?;
+        let mut lists = reader.deserialize_map(ListsVisitor).map_err(explain)?;
+        reader.end().map_err(explain)?;
+        let at = lists.iter().position(|(key, _)| key == name);
+        let at = at.ok_or_else(|| Failure::field(name, "This field is missing."))?;
+        let (_, list) = lists.swap_remove(at);
+        match lists.into_iter().next() {
+            None => Ok(list),
+            Some((other, _)) if other == name => Err(Failure::field(name, TWICE)),
+            Some((other, _)) => Err(unknown(&other)),
+        }
+    }
+
     /// Refuses what nobody took.
     pub fn finish(self) -> Result<(), Failure> {
         match self.0.into_iter().next() {
             None => Ok(()),
-            Some((name, _)) => {
-                // A name out of the input may be long; an answer needs no more than its beginning.
-                let name: String = name.chars().take(64).collect();
-                Err(Failure::field(name, "This field is not known here."))
-            }
+            Some((name, _)) => Err(unknown(&name)),
         }
     }
+}
+
+const TWICE: &str = "This field is given twice.";
+
+fn unknown(name: &str) -> Failure {
+    // A name out of the input may be long; an answer needs no more than its beginning.
+    let name: String = name.chars().take(64).collect();
+    Failure::field(name, "This field is not known here.")
+}
+
+/// A reader of the JSON in a body.
+fn reader(body: &[u8]) -> Result<serde_json::Deserializer<StrRead<'_>>, Failure> {
+    if body.is_empty() {
+        return Err(malformed("Send a JSON object in the body. It is empty."));
+    }
+    let text = std::str::from_utf8(body)
+        .map_err(|_| malformed("The body is not UTF-8. JSON has to be."))?;
+    Ok(serde_json::Deserializer::from_str(text))
 }
 
 fn malformed(detail: impl Into<String>) -> Failure {
@@ -125,6 +177,27 @@ fn wrong_type(name: &str, wanted: &str, value: &Value) -> Failure {
     Failure::field(name, format!("This field has to be {wanted}, not {found}."))
 }
 
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Fields, D::Error> {
+        reader.deserialize_map(FieldsVisitor).map(Fields)
+    }
+}
+
+/// An object of lists of objects.
+struct ListsVisitor;
+
+impl<'de> Visitor<'de> for ListsVisitor {
+    type Value = Vec<(String, Vec<Fields>)>;
+
+    fn expecting(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        out.write_str("an object with a list of objects")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        entries(map)
+    }
+}
+
 /// Keeps fields that come twice, which a map would hide.
 struct FieldsVisitor;
 
@@ -135,16 +208,25 @@ impl<'de> Visitor<'de> for FieldsVisitor {
         out.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut fields = Vec::new();
-        while let Some(field) = map.next_entry()? {
-            if fields.len() == FIELDS_MAX {
-                return Err(de::Error::custom(format_args!("over {FIELDS_MAX} fields")));
-            }
-            fields.push(field);
-        }
-        Ok(fields)
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        entries(map)
     }
+}
+
+/// The entries of an object in order, also those whose names come twice.
+fn entries<'de, A, V>(mut map: A) -> Result<Vec<(String, V)>, A::Error>
+where
+    A: MapAccess<'de>,
+    V: Deserialize<'de>,
+{
+    let mut entries = Vec::new();
+    while let Some(entry) = map.next_entry()? {
+        if entries.len() == FIELDS_MAX {
+            return Err(de::Error::custom(format_args!("over {FIELDS_MAX} fields")));
+        }
+        entries.push(entry);
+    }
+    Ok(entries)
 }
 
 #[cfg(test)]

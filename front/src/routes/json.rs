@@ -128,7 +128,7 @@ impl UserJson<'_> {
 }
 
 /// The path to GET a picture from.
-struct PicturePath<'a>(&'a str);
+pub(crate) struct PicturePath<'a>(pub &'a str);
 
 impl Serialize for PicturePath<'_> {
     fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
@@ -150,9 +150,9 @@ impl Serialize for Time {
 
 /// Every list: its items, and where the next page begins.
 #[derive(Serialize)]
-struct List<'a, T> {
-    items: Vec<T>,
-    next_cursor: Option<&'a str>,
+pub(super) struct List<'a, T> {
+    pub items: Vec<T>,
+    pub next_cursor: Option<&'a str>,
 }
 
 /// An answer with a page of users.

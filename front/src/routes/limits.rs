@@ -41,3 +41,23 @@ pub const UPLOAD_DEADLINE: Duration = Duration::from_secs(60);
 
 /// How long a browser keeps the device cookie; browsers cut longer times to 400 days.
 pub const DEVICE_COOKIE_AGE: Duration = Duration::from_secs(400 * 24 * 3600);
+
+/// Lines on one page of a board, at most and unless asked for. 500 lines fit a frame of the link
+/// even with the longest names.
+pub const BOARD_PAGE_MAX: u32 = 500;
+/// See [`BOARD_PAGE_MAX`].
+pub const BOARD_PAGE_DEFAULT: u32 = 100;
+
+/// Neighbours on either side of a user, at most and unless asked for.
+pub const RADIUS_MAX: u32 = 100;
+/// See [`RADIUS_MAX`].
+pub const RADIUS_DEFAULT: u32 = 10;
+
+/// Ratings that one request may change.
+pub const RATINGS_MAX: usize = 1_000;
+
+/// Longest body of such a request: 1,000 items with ids and event ids at their longest take 150 KB.
+pub const BATCH_MAX: u64 = 256 * 1024;
+
+/// Longest event id, in characters.
+pub const EVENT_ID_MAX: usize = 64;

@@ -76,7 +76,7 @@ fn bodies_and_path_parameters_are_described_where_the_routes_take_them() {
         ];
         let expected = match route.body {
             Body::Ignored => [false, false, false, false],
-            Body::Json => [true, false, false, false],
+            Body::Json | Body::Batch => [true, false, false, false],
             Body::Form => [true, true, false, false],
             Body::FormOrPicture => [true, true, true, false],
             Body::Picture => [false, false, true, true],

@@ -25,14 +25,16 @@ pub const fn status(code: Code) -> u16 {
         Code::InvalidField | Code::PictureInvalid | Code::BadRequest | Code::MalformedBody => 400,
         Code::Unauthenticated | Code::WrongCredentials => 401,
         // Not 401: the session is valid, only the password given with it is not.
-        Code::WrongPassword | Code::CrossSite | Code::Forbidden => 403,
+        Code::WrongPassword | Code::CrossSite | Code::Forbidden | Code::MissingRole => 403,
         Code::UserNotFound
         | Code::SessionNotFound
         | Code::PictureNotFound
+        | Code::BoardNotFound
+        | Code::NotRanked
         | Code::RouteNotFound => 404,
         Code::MethodNotAllowed => 405,
         Code::RequestTimeout => 408,
-        Code::UsernameTaken => 409,
+        Code::UsernameTaken | Code::EventConflict => 409,
         Code::VersionConflict => 412,
         Code::PayloadTooLarge | Code::PictureTooLarge => 413,
         Code::TargetTooLong => 414,

@@ -1,6 +1,6 @@
 //! The routing table: every method and path, what body it takes and what answers it.
 
-use super::limits::{FORM_MAX, IGNORED_BODY_MAX, MULTIPART_MAX, PICTURE_MAX};
+use super::limits::{BATCH_MAX, FORM_MAX, IGNORED_BODY_MAX, MULTIPART_MAX, PICTURE_MAX};
 use super::problem::Problem;
 use super::query;
 use crate::http::{Framing, Head, Method, Refusal, text};
@@ -27,6 +27,8 @@ pub(super) enum Action {
     GetUserByName,
     SearchUsers,
     GetPicture,
+    /// Something about boards and ratings.
+    Board(Board),
     /// The profile page, or the user when JSON is asked for.
     Profile,
     /// An HTML form or JSON that registers, logs in or edits the profile.
@@ -43,6 +45,22 @@ pub(super) enum Action {
     Options,
 }
 
+/// What answers a route of the leaderboard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Board {
+    Page,
+    Around,
+    Distribution,
+    Live,
+    Seasons,
+    Rank,
+    SetRating,
+    SetRatings,
+    Match,
+    Hide,
+    Unhide,
+}
+
 /// Which body a route takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Body {
@@ -50,6 +68,8 @@ pub(super) enum Body {
     Ignored,
     /// A JSON object.
     Json,
+    /// A JSON object that holds a long list.
+    Batch,
     /// A JSON object or an HTML form.
     Form,
     /// A JSON object, an HTML form, or a multipart form that brings a picture.
@@ -91,6 +111,17 @@ pub(super) const ROUTES: &[Route] = {
         route(Get, "/api/v1/users/search", B::Ignored, A::SearchUsers),
         route(Get, "/api/v1/users/by-name/{username}", B::Ignored, A::GetUserByName),
         route(Get, "/api/v1/users/{id}", B::Ignored, A::GetUser),
+        route(Get, "/api/v1/users/{id}/rank", B::Ignored, A::Board(Board::Rank)),
+        route(Put, "/api/v1/users/{id}/rating", B::Json, A::Board(Board::SetRating)),
+        route(Post, "/api/v1/users/{id}/hide", B::Json, A::Board(Board::Hide)),
+        route(Post, "/api/v1/users/{id}/unhide", B::Json, A::Board(Board::Unhide)),
+        route(Post, "/api/v1/ratings", B::Batch, A::Board(Board::SetRatings)),
+        route(Post, "/api/v1/matches", B::Json, A::Board(Board::Match)),
+        route(Get, "/api/v1/leaderboard", B::Ignored, A::Board(Board::Page)),
+        route(Get, "/api/v1/leaderboard/around/{user_id}", B::Ignored, A::Board(Board::Around)),
+        route(Get, "/api/v1/leaderboard/distribution", B::Ignored, A::Board(Board::Distribution)),
+        route(Get, "/api/v1/leaderboard/live", B::Ignored, A::Board(Board::Live)),
+        route(Get, "/api/v1/seasons", B::Ignored, A::Board(Board::Seasons)),
         route(Get, "/pictures/{hash}", B::Ignored, A::GetPicture),
         route(Get, "/health", B::Ignored, A::Health),
         route(Get, "/ready", B::Ignored, A::Ready),
@@ -104,6 +135,7 @@ pub(super) const ROUTES: &[Route] = {
         route(Post, "/profile", B::FormOrPicture, A::ProfileForm),
         route(Get, "/update", B::Ignored, A::Page("profile.html")),
         route(Post, "/update", B::FormOrPicture, A::ProfileForm),
+        route(Get, "/leaderboard", B::Ignored, A::Page("leaderboard.html")),
         route(Get, "/assets/{*name}", B::Ignored, A::Asset),
     ]
 };
@@ -185,6 +217,13 @@ pub struct Found {
     pub(super) parameter: String,
     /// The path's methods, for OPTIONS.
     pub(super) allow: &'static str,
+}
+
+impl Found {
+    /// Whether the answer may take the connection for itself.
+    pub fn takes_over(&self) -> bool {
+        self.action == Action::Board(Board::Live)
+    }
 }
 
 /// Why a head leads to no route, or its body is not taken.
@@ -273,6 +312,7 @@ fn body(policy: Body, head: &Head) -> Result<(Media, u64), Misfit> {
     };
     let limit = match media {
         Media::None => IGNORED_BODY_MAX,
+        Media::Json if policy == Body::Batch => BATCH_MAX,
         Media::Json | Media::Form => FORM_MAX,
         Media::Picture => PICTURE_MAX,
         Media::Multipart => MULTIPART_MAX,
@@ -299,7 +339,7 @@ fn media(policy: Body, head: &Head) -> Option<Media> {
     let media = media_of(value)?;
     let taken = match policy {
         Body::Ignored => false,
-        Body::Json => media == Media::Json,
+        Body::Json | Body::Batch => media == Media::Json,
         Body::Form => matches!(media, Media::Json | Media::Form),
         Body::FormOrPicture => matches!(media, Media::Json | Media::Form | Media::Multipart),
         Body::Picture => matches!(media, Media::Picture | Media::Multipart),
@@ -322,7 +362,7 @@ fn media_of(value: &str) -> Option<Media> {
 fn unsupported(policy: Body) -> Problem<'static> {
     let detail = match policy {
         Body::Ignored => "",
-        Body::Json => "Send a JSON object as application/json in UTF-8.",
+        Body::Json | Body::Batch => "Send a JSON object as application/json in UTF-8.",
         Body::Form => "Send application/json or application/x-www-form-urlencoded in UTF-8.",
         Body::FormOrPicture => {
             "Send application/json, application/x-www-form-urlencoded or multipart/form-data."
@@ -363,7 +403,8 @@ mod tests {
     fn every_route_is_found_by_its_method_and_path() {
         for route in ROUTES {
             let path = route.path.replace("{id}", "1").replace("{*name}", "a.js");
-            let path = path.replace("{username}", "a").replace("{hash}", "0");
+            let path =
+                path.replace("{user_id}", "1").replace("{username}", "a").replace("{hash}", "0");
             let found = find(&request(&format!("{} {path}", route.method.name()), ""));
             assert_eq!(found.ok().map(|found| found.action), Some(route.action), "{path}");
         }
@@ -439,6 +480,9 @@ mod tests {
             ("PUT /api/v1/me/picture", "multipart/form-data; boundary=x", mib5 + 1, 200),
             ("PUT /api/v1/me/picture", "multipart/form-data; boundary=x", mib5 + 65_537, 413),
             ("POST /update", "multipart/form-data; boundary=x", mib5, 200),
+            ("POST /api/v1/ratings", "application/json", 256 * 1024, 200),
+            ("POST /api/v1/ratings", "application/json", 256 * 1024 + 1, 413),
+            ("PUT /api/v1/users/7/rating", "application/json", 16 * 1024 + 1, 413),
             ("GET /health", "text/plain", 4096, 200),
             ("GET /health", "text/plain", 4097, 413),
         ];

@@ -99,6 +99,22 @@ impl Client {
         answer
     }
 
+    /// What comes up to and with these bytes.
+    pub fn until(&mut self, end: &[u8]) -> Vec<u8> {
+        loop {
+            let found = self.read.windows(end.len()).position(|bytes| bytes == end);
+            if let Some(at) = found {
+                return self.read.drain(..at + end.len()).collect();
+            }
+            assert!(self.fill(), "the connection ended: {:?}", self.shown());
+        }
+    }
+
+    /// The socket and what was read from it but not used.
+    pub fn into_parts(self) -> (TcpStream, Vec<u8>) {
+        (self.socket, self.read)
+    }
+
     /// Everything up to the end of the connection, which may be a reset.
     pub fn rest(&mut self) -> Vec<u8> {
         while self.fill() {}

@@ -1,7 +1,7 @@
 //! A daemon without services: it speaks the whole link protocol, and the test says what it answers.
 
 use souk_proto::accounts::{GetUserByNameRequest, User};
-use souk_proto::common::{GoAway, Hello};
+use souk_proto::common::{Empty, GoAway, Hello};
 use souk_proto::limits::PROTOCOL_VERSION;
 use souk_proto::{Failure, Flags, Header, Inbox, Kind, Method, Outbox, hello};
 use std::io::{ErrorKind, Read, Write};
@@ -62,6 +62,16 @@ impl Link {
 impl Event {
     pub fn answer(&self, message: &impl prost::Message) {
         self.link.message(&Header::new(Kind::Response, self.id), message);
+    }
+
+    /// Answers with nothing but that items follow.
+    pub fn begin_items(&self) {
+        let header = Header::new(Kind::Response, self.id).flags(Flags::STREAM);
+        self.link.message(&header, &Empty {});
+    }
+
+    pub fn item(&self, message: &impl prost::Message) {
+        self.link.message(&Header::new(Kind::Push, self.id), message);
     }
 
     pub fn fail(&self, failure: &Failure) {

@@ -6,7 +6,9 @@ mod connections;
 mod daemon;
 mod drain;
 mod http;
+mod leaderboard;
 mod links;
+mod live;
 mod program;
 mod slow;
 

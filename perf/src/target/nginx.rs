@@ -18,6 +18,9 @@ const SETTINGS: &str = include_str!("../../nginx.conf");
 /// How often another port is tried when somebody was faster.
 const TRIES: u32 = 5;
 
+/// Bytes that are given at once; nginx reads its settings with a buffer of 4096.
+const PAGE: usize = 2000;
+
 /// How long it may take until it listens.
 const READY_WITHIN: Duration = Duration::from_secs(20);
 
@@ -67,9 +70,10 @@ fn listens(child: &Child, address: SocketAddr) -> bool {
 }
 
 fn settings(home: &std::path::Path, address: SocketAddr, bodies: &[(String, usize)]) -> String {
-    let mut places = String::new();
+    // No parameter may be longer than nginx' buffer: what is longer is put together of pages.
+    let mut places = format!("    set $page \"{}\";\n", "x".repeat(PAGE));
     for (path, length) in bodies {
-        let body = "x".repeat(*length);
+        let body = "${page}".repeat(length / PAGE) + &"x".repeat(length % PAGE);
         writeln!(places, "    location {path} {{ return 200 \"{body}\"; }}")
             .expect("writing to a string");
     }

@@ -1,6 +1,6 @@
 //! A private Souk: `souk up` of this build or another.
 
-use super::{Held, Target};
+use super::{Held, Service, Target};
 use crate::Failed;
 use crate::procs::{Process, children};
 use souk_stack::{PrivateDir, Program, ProgramSpec};
@@ -70,6 +70,7 @@ pub fn souk(options: &SoukOptions) -> Result<Target, Failed> {
     }
     target.admin = admin(&dir);
     target.mysql = mysql(&dir);
+    target.service = Some(Service::Made { program: options.program.clone(), dir });
     target.held = Held { program: Some(program), home, ..Held::default() };
     Ok(target)
 }

@@ -11,6 +11,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// The type of [`Metrics::text`], as HTTP says it.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -138,6 +139,11 @@ impl Source {
             for (outcome, of) in [("hit", Count::MemoHit), ("miss", Count::MemoMiss)] {
                 put(&mut lookups, &[("outcome", outcome)], count(of))?;
             }
+            let help = "Times that shards read what they keep of the leaderboard's boards";
+            let mut reads = out.counter("souk_board_refreshes", help, None)?;
+            for (what, of) in [("look", Count::BoardLook), ("counts", Count::BoardCounts)] {
+                put(&mut reads, &[("what", what)], count(of))?;
+            }
         }
         let help = "How many went together";
         let mut sizes =
@@ -183,6 +189,10 @@ impl Source {
             let worst = self.hub.levels(level).into_iter().min().unwrap_or(0);
             up.encode_family(&[("store", store)])?.encode_gauge(&float(worst))?;
         }
+        let oldest = self.hub.levels(Level::BoardStaleness).into_iter().max().unwrap_or(0);
+        let help = "Age of the oldest that a shard knows of the leaderboard's boards";
+        let mut gauge = out.gauge("souk_board_staleness", help, Some(&Unit::Seconds))?;
+        gauge.encode_gauge(&Duration::from_millis(oldest).as_secs_f64())?;
         let lag = self.hub.levels(Level::ReplicaLag).into_iter().max().unwrap_or(0);
         if let Some(seconds) = ReplicaLag::seconds(lag) {
             let help = "How far the database is behind its primary";

@@ -75,6 +75,10 @@ named! {
         MemoMiss = "memo_miss",
         /// A turn of the loop that had something to do; its end enters the ring.
         LoopTurn = "loop_turn",
+        /// A shard looked whether its boards have moved.
+        BoardLook = "board_look",
+        /// A shard read the counts of a board that had.
+        BoardCounts = "board_counts",
     }
 }
 
@@ -132,6 +136,8 @@ named! {
         MysqlUp = "mysql_up",
         /// See [`ReplicaLag`].
         ReplicaLag = "replica_lag",
+        /// Age in milliseconds of the oldest thing that this thread knows of the boards.
+        BoardStaleness = "board_staleness",
     }
 }
 

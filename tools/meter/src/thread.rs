@@ -1,14 +1,14 @@
 //! The recording side: what a ring thread calls while it serves.
 //!
 //! Each thread records into a set of its own, so nothing here takes a lock. The set hangs on the
-//! thread: whatever code runs may count without being handed anything. On a thread that has no meter
-//! (a pool's, a test's, or all of them when `latency.enabled` is off) every function here returns at
-//! once.
+//! thread: whatever code runs may count without being handed anything. On a thread that has no
+//! meter (a pool's, a test's, or all of them when `latency.enabled` is off) every function here
+//! returns at once.
 //!
 //! Reading the clock costs more than recording. So times are taken at few points, and each is the
-//! end of one stage and the beginning of the next. Where it makes no difference, a time that was read
-//! before stands for the present one: [`recent`], [`turn`]. Requests are entered into the histograms
-//! a block at a time, when these are in the processor's cache.
+//! end of one stage and the beginning of the next. Where it makes no difference, a time that was
+//! read before stands for the present one: [`recent`], [`turn`]. Requests are entered into the
+//! histograms a block at a time, when these are in the processor's cache.
 
 use crate::exchange::Exchange;
 use crate::limits::BLOCK;
@@ -173,9 +173,9 @@ pub fn turn() -> Option<Instant> {
     })
 }
 
-/// Tells turns of the loop apart, for [`turn`]; run it as a task of the thread. It never ends. It is
-/// woken in each turn that asks for the time and runs behind the tasks that are ready by then: so
-/// before the thread sleeps.
+/// Tells turns of the loop apart, for [`turn`]; run it as a task of the thread. It never ends. It
+/// is woken in each turn that asks for the time and runs behind the tasks that are ready by then:
+/// so before the thread sleeps.
 pub async fn turns() {
     std::future::poll_fn(|cx| {
         with(|local, state| {

@@ -86,3 +86,6 @@ pub const SAMPLER_ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 /// Frames whose inlined functions are remembered: more than a program has sampled addresses, as a
 /// rule.
 pub const INLINED_CACHE: usize = 100_000;
+
+/// Wrong counts that are shown one by one.
+pub const DIFFERENCES_SHOWN: usize = 20;

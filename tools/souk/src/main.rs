@@ -6,10 +6,13 @@ mod database;
 mod doctor;
 mod flamegraph;
 mod latency;
+mod leaderboard;
 mod limits;
 mod migrate;
 mod observe;
+mod season;
 mod seed;
+mod token;
 mod top;
 mod up;
 mod version;
@@ -34,6 +37,14 @@ enum Command {
     Migrate(migrate::MigrateArgs),
     /// Make demo users user1…userN, all with the password "password"
     Seed(seed::SeedArgs),
+    /// Check the leaderboard's counts
+    #[command(subcommand)]
+    Leaderboard(leaderboard::LeaderboardCommand),
+    /// Start, end and list seasons of the leaderboard
+    #[command(subcommand)]
+    Season(season::SeasonCommand),
+    /// Make, list and revoke tokens for programs and moderators
+    Token(token::TokenArgs),
     /// Say what this machine lacks and how to fix it
     Doctor(doctor::DoctorArgs),
     /// Show where the time of requests goes, by route and stage
@@ -64,6 +75,9 @@ fn main() -> ExitCode {
         Command::Up(args) => up::run(&args),
         Command::Migrate(args) => migrate::run(&args),
         Command::Seed(args) => seed::run(&args),
+        Command::Leaderboard(command) => leaderboard::run(&command),
+        Command::Season(command) => season::run(&command),
+        Command::Token(args) => token::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Latency(args) => latency::run(&args),
         Command::Top(args) => top::run(args),

@@ -68,7 +68,10 @@ pub fn seed(url: &str, users: u64, stop: &Arc<AtomicBool>) -> Result<u64, Failed
             failed: Cell::new(false),
             bar,
         };
-        work.run().await
+        let added = work.run().await?;
+        // A chunk says how many users it added and not which: the leaderboard is counted anew.
+        souk_db::operator::recount::verify(url, true).await?;
+        Ok(added)
     })?
 }
 

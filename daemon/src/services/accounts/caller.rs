@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 /// Somebody with a valid session.
-pub(super) struct Visitor {
+pub(in crate::services) struct Visitor {
     pub(super) user_id: u64,
     pub(super) session_id: SessionId,
 }
@@ -31,7 +31,11 @@ pub(super) fn address(caller: &Caller) -> Option<IpAddr> {
 ///
 /// # Errors
 /// `rate_limited`.
-pub(super) fn admit(cx: &Context, class: Class, caller: Option<&Caller>) -> Result<(), Failure> {
+pub(in crate::services) fn admit(
+    cx: &Context,
+    class: Class,
+    caller: Option<&Caller>,
+) -> Result<(), Failure> {
     let address = Subject::Address(address_key(caller.and_then(address)));
     cx.shared.limiter.take(class, address, cx.monotonic_ns())
 }
@@ -40,7 +44,7 @@ pub(super) fn admit(cx: &Context, class: Class, caller: Option<&Caller>) -> Resu
 ///
 /// # Errors
 /// `rate_limited`; `unauthenticated` when there is no valid session; a store's failure.
-pub(super) async fn visitor(
+pub(in crate::services) async fn visitor(
     cx: &Context,
     class: Class,
     caller: Option<&Caller>,

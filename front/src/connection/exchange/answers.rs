@@ -58,32 +58,40 @@ impl Exchange {
                 Work::Ready(response) => {
                     slot.trace.answered(response.status);
                     let last = last && !self.partial && self.start == self.input.len();
-                    if last && self.thread.sweeper.is_draining() {
+                    // An answer without an end needs the connection to itself, and learns of the
+                    // drain by itself.
+                    let head_only = slot.facts.head_only;
+                    let endless = !head_only && matches!(response.body, Body::Endless(_));
+                    slot.facts.persistent &= !endless;
+                    let taken = endless || matches!(response.body, Body::Upgrade(_));
+                    if last && !taken && self.thread.sweeper.is_draining() {
                         slot.facts.persistent = false;
                         self.reading = Reading::Over;
                         // What crosses this answer must not reset it away.
                         self.linger = LINGER_BYTES;
                     }
-                    let date = self.thread.date.borrow();
                     let how = Encoding {
-                        date: date.text(),
+                        date: &{ *self.thread.date.borrow().text() },
                         persistent: slot.facts.persistent,
                         version: slot.facts.version,
-                        head_only: slot.facts.head_only,
+                        head_only,
                         common: self.thread.common(response),
                     };
                     response::encode(response, &how, &mut self.output);
                     slot.status = response.status;
                     Times::sent(slot.meter.as_ref(), self.output.len() - before);
-                    let bodiless = slot.facts.head_only || !response::has_body(response.status);
-                    if let Body::Stream { length, source } = std::mem::take(&mut response.body)
-                        && !bodiless
-                        && length > 0
-                    {
-                        slot.work = Work::Sending(length, Box::pin(next_chunk(source)));
-                        continue;
+                    let bodiless = head_only || !response::has_body(response.status);
+                    match std::mem::take(&mut response.body) {
+                        Body::Stream { length, source } if !bodiless && length > 0 => {
+                            slot.work = Work::Sending(length, Box::pin(next_chunk(source)));
+                            continue;
+                        }
+                        Body::Endless(source) if !bodiless => return self.begin_endless(source),
+                        Body::Upgrade(takeover) => return self.hand_over(takeover),
+                        _ => {}
                     }
                 }
+                Work::Endless(_) => return self.next_of_endless(cx),
                 Work::Sending(left, next) => {
                     let _entered = slot.trace.context.enter();
                     let Poll::Ready((chunk, source)) = next.as_mut().poll(cx) else { return };

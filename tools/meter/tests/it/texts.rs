@@ -32,6 +32,8 @@ fn metrics_are_openmetrics_with_right_names_units_and_values() {
         souk_meter::queue_full(Queue::Redis);
         souk_meter::level(Level::RedisUp, 1);
         souk_meter::level(Level::RedisQueue, 4);
+        souk_meter::count(Count::BoardCounts);
+        souk_meter::level(Level::BoardStaleness, 200);
     });
     let (_running, place, _home) = serve(&hub, &LatencySettings::default());
     let text = get(&place, "/metrics");
@@ -62,6 +64,8 @@ fn metrics_are_openmetrics_with_right_names_units_and_values() {
     assert_eq!(value("souk_queue_depth", &[("queue", "redis")]), 4.0);
     assert_eq!(value("souk_queue_depth", &[("queue", "argon2")]), 7.0);
     assert_eq!(value("souk_store_up", &[("store", "redis")]), 1.0);
+    assert_eq!(value("souk_board_refreshes_total", &[("what", "counts")]), 1.0);
+    assert_eq!(value("souk_board_staleness_seconds", &[]), 0.2);
     assert_eq!(value("souk_build_info", &[("program", "tested"), ("version", "1.2.3")]), 1.0);
     assert!(value("souk_process_resident_memory_bytes", &[]) > 1e6);
     assert!(value("souk_process_open_fds", &[]) < value("souk_process_max_fds", &[]));

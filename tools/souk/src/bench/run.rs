@@ -9,7 +9,7 @@ use souk_perf::record;
 use souk_perf::run::{self, Options, Outcome, Scene};
 use souk_perf::scenario::{self, Scenario};
 use souk_perf::search::Search;
-use souk_perf::target::{self, Target};
+use souk_perf::target::{self, Service, Target};
 use souk_perf::{hdr, report};
 use souk_process::say;
 
@@ -27,6 +27,9 @@ pub struct RunArgs {
     /// Measure the server at this address instead of a private Souk; its rate limits must be off
     #[arg(long, value_name = "URL", conflicts_with_all = ["dir", "no_cache"])]
     url: Option<String>,
+    /// With --url: a file with a token of the role "service", for scenarios that change ratings
+    #[arg(long, value_name = "FILE", requires = "url")]
+    token_file: Option<PathBuf>,
     /// Requests a second, open loop; or "max": the highest that stays within --p99-under
     #[arg(long, value_name = "R|max", conflicts_with = "closed")]
     rate: Option<Rate>,
@@ -117,7 +120,15 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Failed> {
 
 fn bring_up(args: &RunArgs, scenario: &Scenario, line: &Line) -> Result<Target, Failed> {
     match &args.url {
-        Some(url) => Ok(Target::at(url)?),
+        Some(url) => {
+            let mut target = Target::at(url)?;
+            if let Some(file) = &args.token_file {
+                let text = std::fs::read_to_string(file)
+                    .map_err(|why| Failed(format!("--token-file {}: {why}", file.display())))?;
+                target.service = Some(Service::Token(text.trim().to_owned()));
+            }
+            Ok(target)
+        }
         None => {
             line.say(&format!("starting a private Souk with {} users", scenario.users));
             Ok(target::souk(&args.stack.souk(scenario)?)?)

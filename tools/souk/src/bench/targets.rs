@@ -12,7 +12,7 @@ use souk_perf::report::thousands;
 use souk_perf::run::{self, Options, Scene};
 use souk_perf::scenario::{self, Scenario};
 use souk_perf::target::{self, Target};
-use souk_perf::targets::{ACCOUNTS, Pace, Required, USERS};
+use souk_perf::targets::{self, Pace, Required, USERS};
 use souk_process::say;
 
 use super::args::{StackArgs, time};
@@ -43,7 +43,7 @@ pub fn run(args: &TargetsArgs) -> Result<ExitCode, Failed> {
     let batch = run::now();
     let mut results = Vec::new();
     for cache in [true, false] {
-        let wanted: Vec<&Required> = ACCOUNTS.iter().filter(|one| one.cache == cache).collect();
+        let wanted: Vec<&Required> = targets::all().filter(|one| one.cache == cache).collect();
         let (Some(first), false) = (wanted.first(), stop.stopped()) else { continue };
         let stack = StackArgs { dir: args.dir.clone(), users: Some(args.users), no_cache: !cache };
         let mut line = Line::new();
@@ -137,7 +137,7 @@ fn show(results: &[(&Required, Record)], users: u64) -> Result<ExitCode, Failed>
             }
         }
     }
-    if results.len() < ACCOUNTS.len() {
+    if results.len() < targets::all().count() {
         say("ended early: the others were not measured");
         code = ExitCode::FAILURE;
     }

@@ -36,6 +36,9 @@ fn with_users(count: u64) -> Stack {
 fn every_scenario_runs_without_an_error_and_every_answer_is_right() {
     let stack = with_users(200);
     let home = PrivateDir::new().expect("a directory");
+    let token = souk(&["token", "--role", "service", "--mysql", &stack.mysql_url()]);
+    let token_file = home.path().join("token").to_string_lossy().into_owned();
+    fs::write(&token_file, token.stdout).expect("written");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../perf/scenarios");
     let mut ran = 0;
     for entry in fs::read_dir(folder).expect("the scenarios").flatten() {
@@ -46,7 +49,8 @@ fn every_scenario_runs_without_an_error_and_every_answer_is_right() {
         fs::write(&file, few.join("\n")).expect("written");
         let path = file.to_string_lossy();
         let http = stack.http();
-        let args = ["run", &path, "--url", &http, "--assert", "answered>0"];
+        let args =
+            ["run", &path, "--url", &http, "--token-file", &token_file, "--assert", "answered>0"];
         let mut flags = LITTLE.to_vec();
         if !text.contains("once = true") {
             flags.extend(["--rate", "20"]);

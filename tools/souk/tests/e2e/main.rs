@@ -16,6 +16,7 @@ mod faults;
 mod flamegraph;
 mod house;
 mod latency;
+mod leaderboard;
 mod measures;
 mod migrate;
 mod observe;

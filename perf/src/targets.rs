@@ -98,8 +98,8 @@ pub const ACCOUNTS: [Required; 9] = [
     },
 ];
 
-/// The leaderboard: 9,000 requests a second for the first page, as many for ranks, and 10,000 durable
-/// changes of ratings, a hundred in a request.
+/// The leaderboard: 9,000 requests a second for the first page, as many for ranks, and 10,000
+/// durable changes of ratings, a hundred in a request.
 pub const LEADERBOARD: [Required; 4] = [
     Required {
         what: "first page of the leaderboard, 1,000 connections",

@@ -6,6 +6,7 @@ mod faults;
 mod live;
 mod ratings;
 mod reads;
+mod site;
 
 use crate::accounts::person::{Person, register};
 use crate::client::{Answer, Client};

@@ -15,6 +15,7 @@ const board = new Board(at("board"));
 // What is shown: a season or all time, somebody or nobody, the top or another page.
 const view = { season: "", user: null, top: true, next: null, previous: null };
 let spread = null;
+let spreadDue = 0;
 let stream = null;
 let turn = 0;
 
@@ -130,6 +131,14 @@ async function loadSpread() {
   }
 }
 
+/** Draws the distribution anew some seconds after a change, however many there are. */
+function spreadSoon() {
+  spreadDue ||= setTimeout(() => {
+    spreadDue = 0;
+    loadSpread();
+  }, 5000);
+}
+
 function showSpread() {
   if (!spread) return;
   draw(at("plot"), spread.buckets, spread.rating, view.rating);
@@ -155,6 +164,7 @@ const TOLD = {
     showTotal(news.total);
     stream.lines = changed(stream.lines, news);
     if (view.top) board.show(stream.lines, view.user?.id, true);
+    spreadSoon();
   },
   paused() {
     showLive("paused", true);

@@ -48,6 +48,21 @@ pub(crate) fn start(link: &Rc<Link>, call: &Call, payload: &[u8]) {
         Method::SetRatings => unary(link, call, payload, leaderboard::set_ratings),
         Method::RecordMatch => unary(link, call, payload, leaderboard::record_match),
         Method::HideUser => unary(link, call, payload, leaderboard::hide_user),
+        Method::CreateAuction
+        | Method::EditAuction
+        | Method::CancelAuction
+        | Method::GetAuction
+        | Method::ListAuctions
+        | Method::PlaceBids
+        | Method::ListBids
+        | Method::GetBidder
+        | Method::GetSettlement
+        | Method::SetWatched
+        | Method::SetAuctionPicture
+        | Method::DropAuctionPicture
+        | Method::WatchAuction
+        | Method::ListNotifications
+        | Method::ReadNotifications => Err(Failure::new(Code::UnknownMethod)),
     };
     if let Err(failure) = started {
         souk_meter::refused(call.method as usize, failure.code as usize);

@@ -4,6 +4,7 @@
 //! of this crate may be dropped at any moment; what it began is finished or given up inside.
 
 mod accounts;
+pub mod auctions;
 mod backoff;
 mod cache;
 mod error;

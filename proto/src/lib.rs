@@ -3,8 +3,8 @@
 //! This crate does no I/O and knows no runtime: bytes go in, frames come out, and the other way
 //! round. The ring loops of the two programs own the sockets and the buffers' way to them.
 //!
-//! The frame layout is in [`frame`], what each method carries in [`method`], [`accounts`] and
-//! [`leaderboard`], and every bound of the link in [`limits`].
+//! The frame layout is in [`frame`], what each method carries in [`method`], [`accounts`],
+//! [`leaderboard`] and [`auctions`], and every bound of the link in [`limits`].
 
 pub mod error;
 pub mod frame;
@@ -31,6 +31,12 @@ pub mod accounts {
 #[allow(missing_docs, clippy::all)]
 pub mod leaderboard {
     include!(concat!(env!("OUT_DIR"), "/souk.leaderboard.rs"));
+}
+
+/// Messages of the auctions, generated from `schema/auctions.proto`.
+#[allow(missing_docs, clippy::all)]
+pub mod auctions {
+    include!(concat!(env!("OUT_DIR"), "/souk.auctions.rs"));
 }
 
 pub use error::{Code, Failure};

@@ -22,19 +22,40 @@ pub struct Problem<'a> {
 /// The HTTP status of an error. Every code is here: the compiler sees to it.
 pub const fn status(code: Code) -> u16 {
     match code {
-        Code::InvalidField | Code::PictureInvalid | Code::BadRequest | Code::MalformedBody => 400,
+        Code::InvalidField
+        | Code::PictureInvalid
+        | Code::BadRequest
+        | Code::MalformedBody
+        | Code::MalformedFrame
+        | Code::UnknownFrame => 400,
         Code::Unauthenticated | Code::WrongCredentials => 401,
         // Not 401: the session is valid, only the password given with it is not.
-        Code::WrongPassword | Code::CrossSite | Code::Forbidden | Code::MissingRole => 403,
+        Code::WrongPassword
+        | Code::CrossSite
+        | Code::Forbidden
+        | Code::MissingRole
+        | Code::OwnAuction
+        | Code::NotSeller
+        | Code::WrongBidder => 403,
         Code::UserNotFound
         | Code::SessionNotFound
         | Code::PictureNotFound
         | Code::BoardNotFound
         | Code::NotRanked
+        | Code::AuctionNotFound
+        | Code::SettlementNotFound
         | Code::RouteNotFound => 404,
         Code::MethodNotAllowed => 405,
         Code::RequestTimeout => 408,
-        Code::UsernameTaken | Code::EventConflict => 409,
+        Code::UsernameTaken
+        | Code::EventConflict
+        | Code::AuctionNotStarted
+        | Code::AuctionEnded
+        | Code::AuctionCancelled
+        | Code::AuctionHasBids
+        | Code::BidTooLow
+        | Code::AlreadyLeading
+        | Code::CurrencyMismatch => 409,
         Code::VersionConflict => 412,
         Code::PayloadTooLarge | Code::PictureTooLarge => 413,
         Code::TargetTooLong => 414,
@@ -44,7 +65,11 @@ pub const fn status(code: Code) -> u16 {
         Code::HeadTooLarge => 431,
         Code::Internal | Code::MalformedMessage => 500,
         Code::UnknownMethod | Code::NotImplemented => 501,
-        Code::Busy | Code::Unavailable | Code::StoreUnavailable | Code::Cancelled => 503,
+        Code::Busy
+        | Code::Unavailable
+        | Code::StoreUnavailable
+        | Code::Cancelled
+        | Code::ClockSkew => 503,
         Code::DeadlineExceeded => 504,
         Code::VersionNotSupported => 505,
     }

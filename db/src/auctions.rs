@@ -1,0 +1,308 @@
+//! Auctions: what they are, the bids on them, how they come out.
+//!
+//! Bids are decided in Redis, one script a batch, and are true once they are committed to MySQL: the
+//! rows of `auctions` and `bids` are the truth, and what Redis holds is made from them. See
+//! [`rules`] for what is accepted.
+
+pub mod chain;
+pub mod rules;
+
+use crate::error::StoreError;
+use rules::{Refusal, Step};
+use thiserror::Error;
+
+/// Largest amount of money, minor units: three of them still add up exactly in a Lua number.
+pub const MONEY_MAX: i64 = 1_000_000_000_000_000;
+/// Most rows of a table of increments.
+pub const STEPS_MAX: usize = 16;
+/// Longest bid_id, bytes.
+pub const BID_ID_MAX: usize = 64;
+
+/// What a seller sets. Checked by whoever calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// 1 to 120 characters.
+    pub title: String,
+    /// Up to 4,000 characters.
+    pub description: String,
+    /// Three capital letters (ISO 4217).
+    pub currency: String,
+    /// 1 to [`MONEY_MAX`].
+    pub start_price: i64,
+    /// By how much a bid must exceed the price: 1 to [`STEPS_MAX`] rows in rising order of `from`,
+    /// the first from 0.
+    pub increments: Vec<Step>,
+    /// The least for which it is sold.
+    pub reserve: Option<i64>,
+    /// A price that ends the auction.
+    pub buy_now: Option<i64>,
+    /// Unix time in milliseconds.
+    pub start_at_ms: i64,
+    /// Unix time in milliseconds, without extensions.
+    pub end_at_ms: i64,
+    /// A bid in so many last milliseconds moves the end; 0 for a fixed end.
+    pub soft_window_ms: i64,
+    /// So often at most.
+    pub extensions_max: u32,
+}
+
+/// Whether an auction goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Not settled: scheduled, live, or over for a moment.
+    Open,
+    /// Settled.
+    Ended,
+    /// Withdrawn before the first bid.
+    Cancelled,
+}
+
+/// How an auction came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The leader bought it.
+    Sold,
+    /// The price stayed below the reserve.
+    ReserveNotMet,
+    /// Nobody bid.
+    NoBids,
+}
+
+/// An auction as its row has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuctionRow {
+    /// Counts from 1.
+    pub id: u64,
+    /// Who sells.
+    pub seller_id: u64,
+    /// What the seller set. `end_at_ms` is the effective end: extensions are in it.
+    pub terms: Terms,
+    /// Content hash of the picture, 64 hex digits, or empty.
+    pub picture: String,
+    /// Whether it goes on.
+    pub phase: Phase,
+    /// Once it is settled.
+    pub outcome: Option<Outcome>,
+    /// Extensions by bids so far.
+    pub extended: u32,
+    /// Milliseconds that were added to the end because bids could not be taken.
+    pub outage_ms: i64,
+    /// Accepted bids; the number of the last one.
+    pub sequence: u64,
+    /// 0 while there are no bids.
+    pub price: i64,
+    /// 0 while there are no bids.
+    pub leader_id: u64,
+    /// Up to which the leader bids. Nobody is told.
+    pub leader_max: i64,
+    /// Time of the last bid.
+    pub last_at_ms: i64,
+    /// End of the chain of bids.
+    pub head: [u8; 32],
+    /// Makes the bidders' pseudonyms. Nobody is told.
+    pub salt: [u8; 16],
+    /// Grows with each edit.
+    pub version: u64,
+    /// Unix time in milliseconds.
+    pub created_at_ms: i64,
+}
+
+/// A bid as somebody offers it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// Who bids.
+    pub bidder_id: u64,
+    /// 1 to [`MONEY_MAX`].
+    pub amount: i64,
+    /// Up to which the engine bids; the amount itself for no more than that.
+    pub max_amount: i64,
+    /// Names the bid: 1 to [`BID_ID_MAX`] visible ASCII characters.
+    pub bid_id: Option<String>,
+}
+
+/// An accepted bid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BidRow {
+    /// Which auction.
+    pub auction_id: u64,
+    /// Counts from 1, without gaps.
+    pub sequence: u64,
+    /// Who bid.
+    pub bidder_id: u64,
+    /// What was offered.
+    pub amount: i64,
+    /// Up to which the engine bids. Nobody is told.
+    pub max_amount: i64,
+    /// The price after it.
+    pub price: i64,
+    /// Who leads after it.
+    pub leader_id: u64,
+    /// Unix time in milliseconds; never before that of the bid before.
+    pub at_ms: i64,
+    /// The auction's end after it.
+    pub ends_at_ms: i64,
+    /// End of the chain after it.
+    pub head: [u8; 32],
+    /// As it was offered.
+    pub bid_id: Option<String>,
+}
+
+/// A bid that was accepted, and is durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// The bid.
+    pub bid: BidRow,
+    /// Whether this is the first answer to the bid_id, given again.
+    pub repeated: bool,
+}
+
+/// Why a bid is not there.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum BidError {
+    /// There is no such auction.
+    #[error("there is no such auction")]
+    Missing,
+    /// The seller withdrew it.
+    #[error("the auction was cancelled")]
+    Cancelled,
+    /// The rules refuse it. Nothing was changed.
+    #[error("refused: {0:?}")]
+    Refused(Refusal),
+    /// A store failed. With [`StoreError::Unavailable`] the bid may be accepted: the same bid_id
+    /// tells. With any other nothing was changed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why an auction did not change.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum AuctionError {
+    /// There is no such auction.
+    #[error("there is no such auction")]
+    Missing,
+    /// Somebody else sells it.
+    #[error("somebody else sells it")]
+    NotSeller,
+    /// Somebody has bid.
+    #[error("the auction has bids")]
+    HasBids,
+    /// It is cancelled, or its end has come.
+    #[error("the auction is over")]
+    Over(Phase),
+    /// It has another version than the one the caller expected.
+    #[error("the auction was changed by someone else")]
+    Conflict,
+    /// A store failed. With [`StoreError::Unavailable`] the change may have happened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What a list of auctions holds, and in which order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listing {
+    /// Live ones, the latest start first.
+    Live,
+    /// Live ones, the nearest end first.
+    EndingSoon,
+    /// Of this seller, the newest first.
+    Selling(u64),
+    /// This user bid on them, the newest auction first.
+    Bidding(u64),
+    /// This user watches them, the newest auction first.
+    Watched(u64),
+}
+
+/// Where a page of a list begins: behind the auction with this time (start or end, where the list
+/// is in order of it; else 0) and id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct After {
+    /// Unix time in milliseconds.
+    pub time_ms: i64,
+    /// The auction.
+    pub id: u64,
+}
+
+/// Which bids of an auction are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Range {
+    /// Those after this number, rising.
+    After(u64),
+    /// Those before this number, falling.
+    Before(u64),
+}
+
+/// How an auction came out, for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettlementRow {
+    /// Which auction.
+    pub auction_id: u64,
+    /// How it came out.
+    pub outcome: Outcome,
+    /// Who sold it, or did not.
+    pub seller_id: u64,
+    /// Who bought it.
+    pub winner_id: Option<u64>,
+    /// The auction's.
+    pub currency: String,
+    /// The price paid; 0 when nothing was sold.
+    pub price: i64,
+    /// Bids in all.
+    pub bids: u64,
+    /// End of their chain.
+    pub head: [u8; 32],
+    /// Unix time in milliseconds.
+    pub settled_at_ms: i64,
+}
+
+/// Why a user is told something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotificationKind {
+    /// The user won.
+    Won,
+    /// The user's auction is sold.
+    SoldOut,
+    /// The user's auction ended without a buyer.
+    NotSold,
+}
+
+/// Something a user is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotificationRow {
+    /// Grows.
+    pub id: u64,
+    /// Why.
+    pub kind: NotificationKind,
+    /// About which auction.
+    pub auction_id: u64,
+    /// Its title.
+    pub title: String,
+    /// Its currency.
+    pub currency: String,
+    /// What was paid; 0 for nothing.
+    pub price: i64,
+    /// Unix time in milliseconds.
+    pub at_ms: i64,
+    /// Whether the user has read it.
+    pub is_read: bool,
+}
+
+/// What one look at both stores tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Beat {
+    /// Outages so far.
+    pub epoch: u64,
+    /// How long no bid could be taken before this look, if that counts as an outage: auctions that
+    /// were live then end later by as much. Told once, to whoever found it.
+    pub outage_ms: Option<i64>,
+    /// By how much the clock of Redis' machine is ahead of ours, milliseconds.
+    pub skew_ms: i64,
+}
+
+/// What a shard hears about auctions that somebody here listens to.
+#[derive(Debug)]
+pub enum News<'a> {
+    /// Bids were committed here; they follow each other, and the row is the one after the last.
+    Bids(&'a AuctionRow, &'a [BidRow]),
+    /// Something changed, here or elsewhere: the row has to be read.
+    Changed(u64),
+}

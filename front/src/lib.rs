@@ -1,4 +1,4 @@
-//! `souk-front`: Souk's HTTP edge. It parses, maps and encodes; it holds no store and no rule.
+//! `souk-front`: Souk's edge: HTTP, and the binary port for bids. It parses, maps and encodes; it holds no store and no rule.
 
 pub mod app;
 pub mod config;
@@ -12,5 +12,6 @@ pub mod measures;
 pub mod routes;
 pub mod server;
 pub mod sweeper;
+pub mod tlv;
 pub mod upstream;
 pub mod websocket;

@@ -130,6 +130,40 @@ pub const WEBSOCKET_MESSAGE_MAX: usize = 4 * 1024;
 /// of 25 KB.
 pub const PAGES_KEPT: usize = 64;
 
+/// Read buffer of a connection to the binary port, in bytes. It never grows: the longest frame has
+/// 257 bytes, and this is over 200 bids.
+pub const TLV_READ: usize = 4 * 1024;
+
+/// Bids of one connection to the binary port that wait for their answers; what comes past them
+/// stays in the socket. With answers in 10 ms that is 25,000 bids a second, and with 144 bytes for
+/// each bid and its place in line 48 KiB at most.
+pub const TLV_BIDS_MAX: usize = 256;
+
+/// Bids that go over the link in one request, as many as a daemon takes.
+pub const TLV_OFFERS_MAX: usize = 64;
+
+/// Encoded frames of one connection to the binary port past which nothing more is read or encoded
+/// until the socket has taken them, in bytes.
+pub const TLV_WRITE_HIGH: usize = 16 * 1024;
+
+/// Auctions that one connection to the binary port may be subscribed to. Each costs about 300 bytes
+/// and a watcher; whoever follows more opens another connection.
+pub const TLV_SUBSCRIPTIONS_MAX: usize = 64;
+
+/// How long a connection to the binary port is silent before the kernel asks whether the other end
+/// is still there. Clients that went without a word are found within two minutes.
+pub const TLV_KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
+
+/// Pause between two such questions.
+pub const TLV_KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
+
+/// So many of them without an answer end the connection.
+pub const TLV_KEEPALIVE_TRIES: u32 = 4;
+
+/// Largest amount of money in a bid: with more, sums of prices could leave 64 bits. The daemon
+/// refuses the whole request that holds such an amount, so it is kept out of those of others.
+pub const TLV_MONEY_MAX: i64 = 1_000_000_000_000_000;
+
 /// What a client is told to wait when no daemon can be reached.
 pub const UNAVAILABLE_RETRY: Duration = Duration::from_secs(1);
 

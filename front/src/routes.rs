@@ -26,6 +26,8 @@ mod query;
 mod ready;
 mod table;
 
+pub(crate) use caller::user_id as user_of_token;
+pub(crate) use client::bytes as address_bytes;
 pub(crate) use json::PicturePath;
 pub use problem::{Problem, status};
 pub use table::{Found, Misfit, NOWHERE, find, names};

@@ -16,6 +16,7 @@ mod input;
 mod json;
 mod leaderboard;
 mod limits;
+mod live;
 mod multipart;
 #[cfg(test)]
 mod openapi;
@@ -26,7 +27,7 @@ mod query;
 mod ready;
 mod table;
 
-pub(crate) use json::PicturePath;
+pub(crate) use json::{PicturePath, Time};
 pub use problem::{Problem, status};
 pub use table::{Found, Misfit, NOWHERE, find, names};
 

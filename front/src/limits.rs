@@ -106,6 +106,37 @@ pub const WATCHED_BOARDS_MAX: usize = 64;
 /// second.
 pub const NEWS_PAUSE: Duration = Duration::from_millis(250);
 
+/// Auctions that the watchers of one thread may look at. Each costs a stream on a link, and here its
+/// last bids: at [`BIDS_KEPT`] of 200 bytes each, 50 MB in all.
+pub const WATCHED_AUCTIONS_MAX: usize = 1024;
+
+/// Bids of an auction that are kept for watchers who come back or fall behind: the bids of five
+/// seconds at 50 a second, longer than a reconnect takes.
+pub const BIDS_KEPT: usize = 256;
+
+/// Bids that a snapshot shows: what a page has room for, and what daemons send at first.
+pub const SNAPSHOT_BIDS: usize = 50;
+
+/// Least pause between two pieces told to an auction's watchers, and what each of them adds: about
+/// the time that it takes to tell one of them. So telling them takes at most half of a thread, and
+/// 5,000 on one thread are told 20 times a second.
+pub const TOLD_PAUSE: Duration = Duration::from_millis(10);
+/// See [`TOLD_PAUSE`].
+pub const TOLD_PAUSE_EACH: Duration = Duration::from_micros(8);
+
+/// How long before the end of an auction its watchers are told that it is near.
+pub const ENDING_SOON: Duration = Duration::from_secs(60);
+
+/// Longest wait for a time by a daemon's clock before it is looked at again: clocks drift.
+pub const ALARM_MAX: Duration = Duration::from_secs(60);
+
+/// Messages about one state of an auction that are kept for others who know as much. Almost all
+/// watchers know the same; for those who do not, messages are made one by one.
+pub const PIECES_KEPT: usize = 16;
+
+/// How long such a message is told to others: it says what time it is.
+pub const PIECE_FRESH: Duration = Duration::from_millis(250);
+
 /// First pause before a stream of news is asked for again; it doubles with each failure.
 pub const WATCH_BACKOFF_FIRST: Duration = Duration::from_millis(100);
 

@@ -16,6 +16,7 @@ mod input;
 mod json;
 mod leaderboard;
 mod limits;
+mod live;
 mod multipart;
 #[cfg(test)]
 mod openapi;
@@ -28,7 +29,7 @@ mod table;
 
 pub(crate) use caller::user_id as user_of_token;
 pub(crate) use client::bytes as address_bytes;
-pub(crate) use json::PicturePath;
+pub(crate) use json::{PicturePath, Time};
 pub use problem::{Problem, status};
 pub use table::{Found, Misfit, NOWHERE, find, names};
 

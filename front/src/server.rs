@@ -268,6 +268,7 @@ async fn drain(thread: &Thread) {
     let limit = Duration::from_secs(thread.app.settings.timeouts.drain_s);
     thread.sweeper.drain();
     thread.app.live.drain();
+    thread.app.auctions_live.drain();
     if !closed_within(thread, limit).await {
         tracing::warn!(
             connections = thread.sweeper.len(),

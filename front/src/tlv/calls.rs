@@ -4,10 +4,12 @@ use crate::connection::Thread;
 use crate::routes::user_of_token;
 use crate::upstream::CallContext;
 use souk_proto::accounts::{CallerRequest, User};
-use souk_proto::auctions::{BidOutcome, BidOutcomes, Offer, PlaceBidsRequest};
+use souk_proto::auctions::{
+    AuctionRequest, BidOutcome, BidOutcomes, Bidder, Offer, PlaceBidsRequest,
+};
 use souk_proto::common::Caller;
 use souk_proto::{Code, Failure, Method};
-use souk_trace::within;
+use souk_trace::{Context, within};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -47,6 +49,24 @@ impl Asker {
             let answer = call::<_, User>(&thread, Method::GetMe, key, &asked, trace, "TLV AUTH");
             Done::Who(answer.await.map(|user| (user.id, token)))
         })
+    }
+
+    /// Asks for the pseudonym that a session's user has in an auction; also the trace of that.
+    pub fn bidder(
+        &self,
+        token: &str,
+        auction: u64,
+        trace: u128,
+    ) -> impl Future<Output = Result<(Context, String), Failure>> + use<> {
+        let (thread, caller) = (self.thread.clone(), Some(self.caller(token)));
+        async move {
+            let asked = AuctionRequest { caller, auction_id: auction };
+            let name = "TLV SUBSCRIBE";
+            let answer =
+                call::<_, Bidder>(&thread, Method::GetBidder, auction, &asked, trace, name);
+            let context = Context { trace_id: trace, span: None };
+            answer.await.map(|bidder| (context, bidder.pseudonym))
+        }
     }
 
     /// Asks to place bids of this user.

@@ -258,6 +258,11 @@ impl Session {
         self.output.is_empty() && !self.writing && matches!(self.phase, Phase::Open)
     }
 
+    /// Whether nothing more is taken from the client.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.phase, Phase::Ending(_) | Phase::Over)
+    }
+
     fn has_room(&self) -> bool {
         self.slots.len() < TLV_BIDS_MAX && self.output.len() < TLV_WRITE_HIGH
     }

@@ -166,8 +166,8 @@ pub const PAGES_KEPT: usize = 64;
 pub const TLV_READ: usize = 4 * 1024;
 
 /// Bids of one connection to the binary port that wait for their answers; what comes past them
-/// stays in the socket. With answers in 10 ms that is 25,000 bids a second, and with 144 bytes for
-/// each bid and its place in line 48 KiB at most.
+/// stays in the socket. With answers in 10 ms that is 25,000 bids a second, and with 256 bytes for
+/// each bid, and as many for the line of its auction, 128 KiB at most.
 pub const TLV_BIDS_MAX: usize = 256;
 
 /// Bids that go over the link in one request, as many as a daemon takes.

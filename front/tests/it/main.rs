@@ -11,6 +11,7 @@ mod links;
 mod live;
 mod program;
 mod slow;
+mod tlv;
 
 use daemon::{Daemon, SECRET};
 use souk_front::config::Settings;

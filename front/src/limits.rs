@@ -124,8 +124,8 @@ pub const TOLD_PAUSE: Duration = Duration::from_millis(10);
 /// See [`TOLD_PAUSE`].
 pub const TOLD_PAUSE_EACH: Duration = Duration::from_micros(8);
 
-/// How long before the end of an auction its watchers are told that it is near.
-pub const ENDING_SOON: Duration = Duration::from_secs(60);
+/// How long before the end of an auction its watchers are told that it is near, in milliseconds.
+pub const ENDING_SOON_MS: i64 = 60_000;
 
 /// Longest wait for a time by a daemon's clock before it is looked at again: clocks drift.
 pub const ALARM_MAX: Duration = Duration::from_secs(60);
@@ -134,8 +134,8 @@ pub const ALARM_MAX: Duration = Duration::from_secs(60);
 /// watchers know the same; for those who do not, messages are made one by one.
 pub const PIECES_KEPT: usize = 16;
 
-/// How long such a message is told to others: it says what time it is.
-pub const PIECE_FRESH: Duration = Duration::from_millis(250);
+/// How long such a message is told to others, in milliseconds: it says what time it is.
+pub const PIECE_FRESH_MS: i64 = 250;
 
 /// First pause before a stream of news is asked for again; it doubles with each failure.
 pub const WATCH_BACKOFF_FIRST: Duration = Duration::from_millis(100);

@@ -8,6 +8,7 @@
 
 mod accounts;
 mod answer;
+mod auctions;
 mod caller;
 mod client;
 mod cookies;

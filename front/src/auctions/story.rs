@@ -6,7 +6,7 @@
 
 use super::json;
 use super::ring::Ring;
-use crate::limits::{ENDING_SOON, PIECE_FRESH, PIECES_KEPT, SNAPSHOT_BIDS};
+use crate::limits::{ENDING_SOON_MS, PIECE_FRESH_MS, PIECES_KEPT, SNAPSHOT_BIDS};
 use bytes::Bytes;
 use souk_proto::auctions::{AuctionNews, State};
 use std::rc::Rc;
@@ -158,7 +158,7 @@ impl Story {
     /// When the end comes near, by the daemon's clock; nothing if that was told, or has no end.
     pub fn soon_at_ms(&self) -> Option<i64> {
         let open = self.is_known() && self.news.state == State::Live as i32 && !self.soon;
-        open.then(|| self.news.ends_at_ms.saturating_sub(ENDING_SOON.as_millis() as i64))
+        open.then(|| self.news.ends_at_ms.saturating_sub(ENDING_SOON_MS))
     }
 
     /// Looks whether the end is near now. False if there is nothing to tell.
@@ -173,7 +173,7 @@ impl Story {
 
     fn is_soon(&self, now_ms: i64) -> bool {
         let left = self.news.ends_at_ms.saturating_sub(now_ms);
-        self.news.state == State::Live as i32 && left <= ENDING_SOON.as_millis() as i64
+        self.news.state == State::Live as i32 && left <= ENDING_SOON_MS
     }
 
     fn turn(&mut self) {
@@ -223,9 +223,8 @@ impl Story {
         };
         // Whether they led makes no difference to the message.
         let seen = Seen { led: false, ..seen };
-        let fresh = |piece: &&Piece| {
-            piece.seen == seen && now_ms - piece.made_at_ms < PIECE_FRESH.as_millis() as i64
-        };
+        let fresh =
+            |piece: &&Piece| piece.seen == seen && now_ms - piece.made_at_ms < PIECE_FRESH_MS;
         if let Some(piece) = self.pieces.iter().find(fresh) {
             return piece.bytes.clone();
         }

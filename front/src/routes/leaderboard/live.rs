@@ -1,12 +1,12 @@
 //! `GET /api/v1/leaderboard/live?season=&user_id=`: news of a board, as a WebSocket or an event
 //! stream.
 
-use super::{board, digits};
+use super::board;
 use crate::http::Response;
 use crate::leaderboard::{Feed, Mine};
 use crate::routes::answer::Call;
 use crate::routes::live as form;
-use crate::routes::query::Query;
+use crate::routes::query::{Query, digits};
 use souk_proto::Failure;
 use souk_trace::Context;
 

@@ -4,7 +4,8 @@
 //! round. The ring loops of the two programs own the sockets and the buffers' way to them.
 //!
 //! The frame layout is in [`frame`], what each method carries in [`method`], [`accounts`],
-//! [`leaderboard`] and [`auctions`], and every bound of the link in [`limits`].
+//! [`leaderboard`] and [`auctions`], and every bound of the link in [`limits`]. [`tlv`] has the
+//! frames that the front's binary port exchanges with its clients.
 
 pub mod error;
 pub mod frame;
@@ -14,6 +15,7 @@ pub mod limits;
 pub mod method;
 pub mod outbox;
 pub mod table;
+pub mod tlv;
 
 /// Messages that every noun shares, generated from `schema/common.proto`.
 #[allow(missing_docs, clippy::all)]

@@ -77,7 +77,7 @@ pub const fn status(code: Code) -> u16 {
 
 /// The body, with its members in the order of RFC 9457.
 #[derive(Serialize)]
-struct Document<'a> {
+struct Document<'a, M> {
     r#type: String,
     title: &'a str,
     status: u16,
@@ -86,10 +86,21 @@ struct Document<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     field: &'a str,
     trace_id: String,
+    #[serde(flatten)]
+    more: M,
 }
 
 /// The answer for an error.
 pub(super) fn answer(problem: &Problem, trace: u128) -> Response {
+    answer_with(problem, trace, Nothing {})
+}
+
+/// No further members.
+#[derive(Serialize)]
+struct Nothing {}
+
+/// The answer for an error that says more, in members of its own.
+pub(super) fn answer_with(problem: &Problem, trace: u128, more: impl Serialize) -> Response {
     let Problem { code, detail, field, .. } = *problem;
     let status = status(code);
     let document = Document {
@@ -100,6 +111,7 @@ pub(super) fn answer(problem: &Problem, trace: u128) -> Response {
         code: code.name(),
         field,
         trace_id: format!("{trace:032x}"),
+        more,
     };
     let mut response = json::answer_as("application/problem+json", status, &document)
         .header("cache-control", "no-store");

@@ -11,6 +11,7 @@ mod links;
 mod live;
 mod program;
 mod slow;
+mod tlv;
 
 use daemon::{Daemon, SECRET};
 use souk_front::config::Settings;
@@ -54,6 +55,7 @@ impl Front {
         let mut settings = Settings::default();
         settings.http.listen = "127.0.0.1:0".into();
         settings.http.threads = 1;
+        settings.bids.listen = "127.0.0.1:0".into();
         settings.http.driver = driver.into();
         settings.admin.listen = String::new();
         settings.link.daemons = daemons.iter().map(ToString::to_string).collect();
@@ -65,6 +67,12 @@ impl Front {
 
     fn address(&self) -> SocketAddr {
         self.server.as_ref().expect("not stopped yet").address()
+    }
+
+    /// Where it takes bids as frames.
+    fn bids_address(&self) -> SocketAddr {
+        let server = self.server.as_ref().expect("not stopped yet");
+        server.bids_address().expect("it takes bids")
     }
 
     /// Stops it, having waited for what is in flight.

@@ -27,6 +27,9 @@ pub const BUFFER_POOL_MIB: std::ops::RangeInclusive<u64> = 256..=4096;
 /// Redo log of the private MariaDB, MiB: a quarter of its page cache, within these.
 pub const REDO_LOG_MIB: std::ops::RangeInclusive<u64> = 64..=512;
 
+/// The port that takes bids as frames when nothing else is said, as in the front's settings.
+pub const BIDS_PORT: u16 = 8090;
+
 /// How long a store may take to answer a health question.
 pub const REACH_WITHIN: Duration = Duration::from_secs(3);
 

@@ -9,7 +9,7 @@ mod noise;
 mod settings;
 
 use souk_process::say;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
@@ -31,6 +31,10 @@ pub struct UpArgs {
     /// Address of the pages and the API; port 0 takes any free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     http: SocketAddr,
+    /// Address that takes bids as frames [default: 127.0.0.1:8090, or any free port if --http is at
+    /// any]
+    #[arg(long, value_name = "ADDR")]
+    bids: Option<SocketAddr>,
     /// Where data, settings and secrets are kept between runs
     #[arg(long, value_name = "DIR", default_value = "./var")]
     dir: PathBuf,
@@ -62,6 +66,14 @@ pub struct UpArgs {
     print_config: bool,
 }
 
+impl UpArgs {
+    /// Where bids are taken as frames.
+    fn bids(&self) -> SocketAddr {
+        let port = if self.http.port() == 0 { 0 } else { limits::BIDS_PORT };
+        self.bids.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, port).into())
+    }
+}
+
 /// Starts everything, says where it is, and waits for the end.
 pub fn run(args: &UpArgs) -> Result<ExitCode, Failed> {
     if args.print_config {
@@ -69,10 +81,13 @@ pub fn run(args: &UpArgs) -> Result<ExitCode, Failed> {
     }
     let home = Home::open(&args.dir)?;
     // Told now rather than by the front, after the stores, the migrations and the demo users.
-    TcpListener::bind(args.http).map_err(|error| {
-        let http = args.http;
-        format!("cannot serve {http}: {error}. Stop what uses it, or choose another with --http")
-    })?;
+    for (address, flag) in [(args.http, "--http"), (args.bids(), "--bids")] {
+        TcpListener::bind(address).map_err(|error| {
+            format!(
+                "cannot serve {address}: {error}. Stop what uses it, or choose another with {flag}"
+            )
+        })?;
+    }
     let events = Events::begin()?;
     events.say(&format!("starting; data, settings and secrets are in {}", home.dir().display()));
     let mut running = Running::default();
@@ -216,7 +231,8 @@ fn within(value: u64, range: &std::ops::RangeInclusive<u64>) -> u64 {
 /// What people and programs want to know once it serves.
 fn announce(args: &UpArgs, running: &Running) {
     let address = running.front.as_ref().map_or("", Program::address);
-    say(format_args!("souk ready http://{address}"));
+    let bids = running.front.as_ref().and_then(|front| front.other("bids")).unwrap_or_default();
+    say(format_args!("souk ready http://{address} bids {bids}"));
     if args.users > 0 {
         say("Demo login: user1, password: password");
     }

@@ -41,6 +41,7 @@ pub fn front(args: &UpArgs, home: &Home, daemon: &str) -> Config {
     let mut config = Config::new();
     config
         .set("http.listen", args.http.to_string())
+        .set("bids.listen", args.bids().to_string())
         .set("link.daemons", vec![daemon])
         .set("link.secret_file", home.text("secrets/link"))
         .set("admin.listen", home.socket("front-admin"))

@@ -232,6 +232,11 @@ impl Stack {
         self.fronts.first().map_or("", bids_of)
     }
 
+    /// The same of all fronts, in the order they were started.
+    pub fn bids_addresses(&self) -> Vec<String> {
+        self.fronts.iter().map(|front| bids_of(front).to_owned()).collect()
+    }
+
     /// The base URL of the first front, without a slash at the end.
     pub fn http(&self) -> String {
         format!("http://{}", self.address())

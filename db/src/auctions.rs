@@ -5,10 +5,18 @@
 //! [`rules`] for what is accepted.
 
 pub mod chain;
+mod change;
+mod engine;
+mod read;
+pub(crate) mod rows;
 pub mod rules;
+mod store;
 
+use crate::StoreSettings;
 use crate::error::StoreError;
+use mysql_async::Opts;
 use rules::{Refusal, Step};
+use store::Store;
 use thiserror::Error;
 
 /// Largest amount of money, minor units: three of them still add up exactly in a Lua number.
@@ -254,6 +262,19 @@ pub struct SettlementRow {
     pub settled_at_ms: i64,
 }
 
+/// What came of settling an auction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settled {
+    /// Its end has not come: it may have moved.
+    Not,
+    /// It was settled by this call.
+    Now(SettlementRow),
+    /// It was settled before.
+    Before(SettlementRow),
+    /// It was cancelled, or never was.
+    Gone,
+}
+
 /// Why a user is told something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotificationKind {
@@ -305,4 +326,26 @@ pub enum News<'a> {
     Bids(&'a AuctionRow, &'a [BidRow]),
     /// Something changed, here or elsewhere: the row has to be read.
     Changed(u64),
+}
+
+/// The auctions of one shard's stores. Deadlines are moments past which nobody waits any more: what
+/// has not been begun by then fails with [`StoreError::DeadlineExceeded`].
+pub struct Auctions {
+    store: Store,
+}
+
+impl Auctions {
+    pub(crate) fn new(settings: &StoreSettings, opts: &Opts) -> Auctions {
+        Auctions { store: Store::new(settings, opts) }
+    }
+
+    /// How many reads and changes wait.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        self.store.waiting()
+    }
+
+    /// Finishes what waits and closes the connections.
+    pub(crate) async fn shut(&self) {
+        self.store.close().await;
+    }
 }

@@ -114,6 +114,39 @@ pub const BOARD_READS_MAX: usize = 1024;
 /// Most lines of one slice of a board, the page's look-ahead included.
 pub const SLICE_LINES_MAX: u32 = 501;
 
+/// Reads of auctions that wait for a connection, per shard. Each costs a range scan.
+pub const AUCTION_READS_MAX: usize = 1024;
+
+/// Most rows of one list of auctions or notifications, the page's look-ahead included.
+pub const AUCTION_ROWS_MAX: u32 = 101;
+
+/// Most bids of one read, the page's look-ahead included.
+pub const BID_ROWS_MAX: u32 = 501;
+
+/// Lines of the index of bids in one look for auctions somebody bid on: most have a few bids of
+/// one user, and a look that finds only one auction is still a short one.
+pub const BIDDING_LOOK: usize = 64;
+
+/// Auctions of which one question asks whether somebody watches them: a page.
+pub const WATCHED_MAX: usize = 128;
+
+/// Up to here unread notifications are counted.
+pub const UNREAD_MAX: u32 = 100;
+
+/// Notifications that one statement marks as read: their locks are held briefly.
+pub const MARKED_MAX: u64 = 1000;
+
+/// Changes of auctions that wait for a transaction, per shard: when a thousand auctions end at
+/// once, their settlements find room.
+pub const AUCTION_CHANGES_MAX: usize = 2048;
+
+/// Changes of auctions in one transaction: enough to hide a commit's flush, few enough to hold
+/// locks briefly.
+pub const AUCTION_GROUP_MAX: usize = 32;
+
+/// Attempts to settle an auction whose last bids arrive meanwhile.
+pub const SETTLE_ATTEMPTS: usize = 8;
+
 /// Rows that are fenced at one look after Redis was away: one round trip's worth.
 pub const MEND_ROWS_MAX: usize = 512;
 

@@ -2,6 +2,7 @@
 //!
 //! Nothing here is shared with other shards but what [`Shared`] holds (keys, pools, counters).
 
+use crate::auctions::{keep, live};
 use crate::config::Settings;
 use crate::context::{Context, Shared};
 use crate::door::{Arrival, Door};
@@ -88,7 +89,13 @@ async fn serve(plan: Plan, ready: &std_mpsc::Sender<Result<(), StartupError>>) {
         stopping: Cell::new(false),
     });
     let ticker = tokio_uring::spawn(tick(Rc::clone(&shard)));
-    let follower = tokio_uring::spawn(follow(Rc::clone(&context)));
+    let (number, count) = (shard.hello.shard, shard.hello.shards);
+    let loops = [
+        tokio_uring::spawn(follow(Rc::clone(&context))),
+        tokio_uring::spawn(live::follow(Rc::clone(&context))),
+        tokio_uring::spawn(keep::beat(Rc::clone(&context))),
+        tokio_uring::spawn(keep::settle(Rc::clone(&context), number, count)),
+    ];
     let door = plan.door.map(|door| tokio_uring::spawn(door.run(plan.stop.clone())));
     let _ = ready.send(Ok(()));
 
@@ -98,7 +105,7 @@ async fn serve(plan: Plan, ready: &std_mpsc::Sender<Result<(), StartupError>>) {
         // It ends by itself once its listener is shut down; a panic in it was reported already.
         let _ = door.await;
     }
-    for task in [ticker, follower] {
+    for task in loops.into_iter().chain([ticker]) {
         task.abort();
         let _ = task.await;
     }
@@ -144,6 +151,7 @@ async fn tick(shard: Rc<Shard>) {
         shard.context.stores().tell();
         let now = souk_meter::recent();
         shard.context.boards().tell(now);
+        shard.context.gate().tell();
         for link in shard.all_links() {
             link.tick(now);
         }
@@ -228,6 +236,7 @@ impl Shard {
     async fn drain(&self, limit: Duration) {
         self.stopping.set(true);
         self.context.boards().stop();
+        self.context.live().stop();
         for link in self.all_links() {
             link.drain();
         }

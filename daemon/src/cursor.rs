@@ -1,7 +1,8 @@
 //! Texts that carry a place in a list to a client and back: bytes with a MAC that says it was us.
 //!
 //! The MAC is keyed BLAKE3 cut to its first 16 bytes, behind the bytes; the text is base64url
-//! without padding. A cursor that somebody made up or changed is refused without asking the database.
+//! without padding. A cursor that somebody made up or changed is refused without asking the
+//! database.
 
 use data_encoding::BASE64URL_NOPAD;
 use subtle::ConstantTimeEq;

@@ -89,13 +89,7 @@ async fn serve(plan: Plan, ready: &std_mpsc::Sender<Result<(), StartupError>>) {
         stopping: Cell::new(false),
     });
     let ticker = tokio_uring::spawn(tick(Rc::clone(&shard)));
-    let (number, count) = (shard.hello.shard, shard.hello.shards);
-    let loops = [
-        tokio_uring::spawn(follow(Rc::clone(&context))),
-        tokio_uring::spawn(live::follow(Rc::clone(&context))),
-        tokio_uring::spawn(keep::beat(Rc::clone(&context))),
-        tokio_uring::spawn(keep::settle(Rc::clone(&context), number, count)),
-    ];
+    let keeper = tokio_uring::spawn(look_after(Rc::clone(&shard)));
     let door = plan.door.map(|door| tokio_uring::spawn(door.run(plan.stop.clone())));
     let _ = ready.send(Ok(()));
 
@@ -105,7 +99,7 @@ async fn serve(plan: Plan, ready: &std_mpsc::Sender<Result<(), StartupError>>) {
         // It ends by itself once its listener is shut down; a panic in it was reported already.
         let _ = door.await;
     }
-    for task in loops.into_iter().chain([ticker]) {
+    for task in [ticker, keeper] {
         task.abort();
         let _ = task.await;
     }
@@ -158,8 +152,19 @@ async fn tick(shard: Rc<Shard>) {
     }
 }
 
+/// What this shard does by itself, beside serving links.
+async fn look_after(shard: Rc<Shard>) {
+    let (context, hello) = (&shard.context, &shard.hello);
+    tokio::join!(
+        follow(context),
+        live::follow(context),
+        keep::beat(context),
+        keep::settle(context, hello.shard, hello.shards),
+    );
+}
+
 /// Keeps what this shard knows of the leaderboard up to date.
-async fn follow(context: Rc<Context>) {
+async fn follow(context: &Context) {
     let mut ticks = tokio::time::interval(context.boards().period());
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut away = false;

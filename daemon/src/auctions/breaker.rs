@@ -79,7 +79,7 @@ impl Breaker {
         Ok(())
     }
 
-    /// A bid met a store that is away. Whether that opened the breaker: the next look is due earlier
+    /// A bid met a store that is away. Whether that opened the breaker: the next look is due sooner
     /// then. `jitter` is 0 to 1.
     pub fn failed(&mut self, now: Instant, jitter: f64) -> bool {
         let was = self.position;

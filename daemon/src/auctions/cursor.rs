@@ -1,6 +1,6 @@
 //! Cursors of lists of auctions: behind which auction a page begins.
 //!
-//! Bytes: version 1 | list u8 | user u64, 0 if the list is everybody's | time i64 | auction u64 | MAC.
+//! Bytes: version 1 | list u8 | user u64, 0 for everybody's lists | time i64 | auction u64 | MAC.
 //! Numbers are big-endian; see [`Seal`] for the MAC.
 
 use crate::cursor::Seal;

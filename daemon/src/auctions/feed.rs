@@ -74,8 +74,8 @@ impl Feed {
         }
     }
 
-    /// The bids after this one, or the last [`FIRST_BIDS`] for somebody who knows none; fewer if not
-    /// all of them are kept.
+    /// The bids after this one, or the last [`FIRST_BIDS`] for somebody who knows none. Fewer if
+    /// not all of them are kept.
     pub fn recent(&self, after: Option<u64>) -> impl Iterator<Item = &BidRow> {
         let after = after.unwrap_or(self.row.sequence.saturating_sub(FIRST_BIDS as u64));
         self.bids.iter().filter(move |bid| bid.sequence > after)

@@ -14,7 +14,6 @@ use souk_db::auctions::{Beat, Settled};
 use souk_meter::{Count, Level};
 use souk_proto::Failure;
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
@@ -70,7 +69,7 @@ fn jitter(cx: &Context) -> f64 {
 }
 
 /// Looks at both stores now and then, and says that bids can be taken.
-pub async fn beat(cx: Rc<Context>) {
+pub async fn beat(cx: &Context) {
     loop {
         let due = cx.gate.breaker.borrow().due();
         if due > Instant::now() {
@@ -78,7 +77,7 @@ pub async fn beat(cx: Rc<Context>) {
             drop(tokio::time::timeout_at(due.into(), cx.gate.sooner.notified()).await);
             continue;
         }
-        look(&cx).await;
+        look(cx).await;
     }
 }
 
@@ -118,12 +117,12 @@ fn beaten(cx: &Context, beat: Beat) {
 
 /// Settles auctions that are over: those of this shard's share, as soon as watched ones end and now
 /// and then for all others.
-pub async fn settle(cx: Rc<Context>, shard: u32, shards: u32) {
+pub async fn settle(cx: &Context, shard: u32, shards: u32) {
     let mut limit = SETTLE_BATCH;
     let mut away = false;
     loop {
         let mine = |id: u64| id % u64::from(shards.max(1)) == u64::from(shard);
-        match settle_due(&cx, limit, mine).await {
+        match settle_due(cx, limit, mine).await {
             Ok(share) => {
                 away = false;
                 // Those that cannot be settled must not be all that is ever seen.

@@ -283,7 +283,7 @@ impl Drop for Seat {
 }
 
 /// Keeps what is known of watched auctions up to date.
-pub async fn follow(cx: Rc<Context>) {
+pub async fn follow(cx: &Context) {
     let live = &cx.live;
     loop {
         live.sweep(&cx.stores.auctions);

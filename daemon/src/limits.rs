@@ -249,6 +249,10 @@ pub const BEAT_EVERY: Duration = Duration::from_millis(500);
 /// Time for one look: past it bids would wait longer than anybody who bids does.
 pub const BEAT_MAX: Duration = Duration::from_secs(1);
 
+/// Age of a look at both stores up to which no outage can have begun since: less than the silence
+/// that counts as one, more than two looks are apart.
+pub const CERTAIN_MAX: Duration = Duration::from_secs(1);
+
 /// First pause between two looks while a store is away: a restart takes about as long.
 pub const PROBE_FIRST: Duration = Duration::from_millis(100);
 

@@ -4,8 +4,8 @@ use super::breaker::{Breaker, Look, Position};
 use crate::context::Context;
 use crate::leaderboard::boards::in_time;
 use crate::limits::{
-    BACKGROUND_LIMIT, BEAT_MAX, SETTLE_BATCH, SETTLE_BATCH_MAX, SETTLE_EVERY, SETTLE_MAX,
-    SETTLING_MAX,
+    BACKGROUND_LIMIT, BEAT_MAX, CERTAIN_MAX, SETTLE_BATCH, SETTLE_BATCH_MAX, SETTLE_EVERY,
+    SETTLE_MAX, SETTLING_MAX,
 };
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -25,12 +25,14 @@ pub struct Gate {
     sooner: Notify,
     /// Outages as of the last look that was well.
     epoch: Cell<Option<u64>>,
+    /// When that look began.
+    well: Cell<Option<Instant>>,
 }
 
 impl Default for Gate {
     fn default() -> Gate {
         let breaker = RefCell::new(Breaker::new(Instant::now()));
-        Gate { breaker, sooner: Notify::new(), epoch: Cell::new(None) }
+        Gate { breaker, sooner: Notify::new(), epoch: Cell::new(None), well: Cell::new(None) }
     }
 }
 
@@ -50,6 +52,12 @@ impl Gate {
             tracing::warn!("a store is away: bidding is paused on this shard");
             self.sooner.notify_one();
         }
+    }
+
+    /// Whether no outage can be under way that nobody has found yet: what is over now is over.
+    fn is_certain(&self) -> bool {
+        let young = self.well.get().is_some_and(|began| began.elapsed() < CERTAIN_MAX);
+        young && self.breaker.borrow().position() == Position::Closed
     }
 
     /// Tells the meter of this thread how the breaker stands.
@@ -84,11 +92,13 @@ pub async fn beat(cx: &Context) {
 /// Looks at both stores once.
 pub async fn look(cx: &Context) {
     cx.gate.breaker.borrow_mut().looks();
-    let deadline = Instant::now() + BEAT_MAX;
+    let began = Instant::now();
+    let deadline = began + BEAT_MAX;
     let beat = in_time(deadline, cx.stores.auctions.beat(cx.unix_ms(), deadline)).await;
     let look = match &beat {
         Ok(beat) => {
             beaten(cx, *beat);
+            cx.gate.well.set(Some(began));
             Look::Well { skew_ms: beat.skew_ms }
         }
         Err(StoreError::Busy(_)) => Look::Busy,
@@ -122,7 +132,12 @@ pub async fn settle(cx: &Context, shard: u32, shards: u32) {
     let mut away = false;
     loop {
         let mine = |id: u64| id % u64::from(shards.max(1)) == u64::from(shard);
-        match settle_due(cx, limit, mine).await {
+        // An auction that ended in an outage is to be extended, not settled.
+        let share = match cx.gate.is_certain() {
+            true => settle_due(cx, limit, mine).await,
+            false => Ok(Share::default()),
+        };
+        match share {
             Ok(share) => {
                 away = false;
                 // Those that cannot be settled must not be all that is ever seen.

@@ -34,6 +34,9 @@ pub async fn place_bids(
     match &answers {
         Ok(answers) => answers.iter().for_each(|it| souk_meter::count(counted(it))),
         Err(failure) => {
+            if failure.code == Code::StoreUnavailable {
+                cx.gate.failed(cx);
+            }
             let refused = of_failure(failure.clone());
             souk_meter::count_many(counted(&Err(refused)), count as u64);
         }

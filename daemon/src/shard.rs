@@ -78,6 +78,8 @@ async fn serve(plan: Plan, ready: &std_mpsc::Sender<Result<(), StartupError>>) {
         Err(source) => return drop(ready.send(Err(StartupError::Store(source)))),
     };
     let context = Rc::new(Context::new(plan.shared, stores, &plan.settings));
+    // Before the first bid: nobody may have been there to take bids until now.
+    keep::look(&context).await;
     let shard = Rc::new(Shard {
         context: Rc::clone(&context),
         hello: plan.hello,
@@ -91,8 +93,6 @@ async fn serve(plan: Plan, ready: &std_mpsc::Sender<Result<(), StartupError>>) {
     let ticker = tokio_uring::spawn(tick(Rc::clone(&shard)));
     let keeper = tokio_uring::spawn(look_after(Rc::clone(&shard)));
     let door = plan.door.map(|door| tokio_uring::spawn(door.run(plan.stop.clone())));
-    // Before the first bid: nobody may have been there to take bids until now.
-    keep::look(&context).await;
     let _ = ready.send(Ok(()));
 
     welcome(&shard, plan.arrivals, plan.stop).await;

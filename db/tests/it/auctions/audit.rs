@@ -5,7 +5,7 @@ use crate::harness::{settings, soon, stack, with_stores};
 use souk_db::Stores;
 use souk_db::auctions::{AuctionRow, BidRow, Terms};
 use souk_db::operator::OperatorError;
-use souk_db::operator::auctions::{Report, Which, verify};
+use souk_db::operator::auctions::{Finding, Report, Which, verify};
 use souk_stack::Stack;
 
 /// Three auctions: sold after a fight of proxies, not sold, and cancelled.
@@ -83,130 +83,126 @@ fn what_is_right_passes_and_is_counted() {
     });
 }
 
+/// A statement that does damage; the auction and maybe the bid where it must be found, and a part
+/// of what must be said.
+type Damage = (String, u64, Option<u64>, &'static str);
+
+fn to_bids(sold: u64) -> Vec<Damage> {
+    let cases: [(u64, &str, u64, &'static str); 15] = [
+        (2, "sequence = 9", 3, "the bids from 2 on are missing"),
+        (3, "amount = amount + 1", 3, "the chain is broken"),
+        (3, "head = REPEAT('x', 32)", 3, "the chain is broken"),
+        (3, "at_ms = at_ms - 11", 3, "before that of the bid before"),
+        (1, "at_ms = 5", 1, "before the start"),
+        (5, "ends_at_ms = ends_at_ms - 1", 5, "moves the end back"),
+        (6, "ends_at_ms = at_ms", 6, "is not before the end"),
+        (5, "price = 1000", 5, "the price falls"),
+        (2, "price = 1000", 2, "the price stays"),
+        (2, "price = price + 1", 2, "by the rules it is 1150 and 1"),
+        (2, "leader_id = 2", 2, "by the rules it is 1150 and 1"),
+        (4, "max_amount = 3000", 4, "the rules refuse it: AlreadyLeading"),
+        (2, "amount = 1049", 2, "the rules refuse it: TooLow"),
+        (1, "bidder_id = 7", 1, "the seller bid"),
+        (5, "max_amount = 9000", 5, "1 offered the highest maximum"),
+    ];
+    let damage = |(sequence, set, at, says)| {
+        let sql =
+            format!("UPDATE bids SET {set} WHERE auction_id = {sold} AND sequence = {sequence}");
+        (sql, sold, Some(at), says)
+    };
+    let mut all: Vec<Damage> = cases.into_iter().map(damage).collect();
+    let delete = |sequence: u64| {
+        format!("DELETE FROM bids WHERE auction_id = {sold} AND sequence = {sequence}")
+    };
+    all.push((delete(3), sold, Some(4), "the bids from 3 on are missing"));
+    all.push((delete(6), sold, None, "counts 6 bids, the last one is 5"));
+    let orphan = format!(
+        "INSERT INTO bids SELECT 999, sequence, bidder_id, amount, max_amount, price, leader_id, \
+           at_ms, ends_at_ms, head, bid_id FROM bids WHERE auction_id = {sold} AND sequence = 1"
+    );
+    all.push((orphan, 999, Some(1), "a bid on no auction"));
+    all
+}
+
+fn to_rows(sold: u64, unsold: u64) -> Vec<Damage> {
+    let cases: [(u64, &str, &'static str); 13] = [
+        (sold, "sequence = 7", "counts 7 bids, the last one is 6"),
+        (sold, "head = REPEAT('x', 32)", "its head is not that of the last bid"),
+        (sold, "price = price + 1", "it has price 4101"),
+        (sold, "leader_id = 2", "leader 2, the last bid"),
+        (sold, "leader_max = leader_max + 1", "maximum is not the one"),
+        (sold, "last_at_ms = 5", "time is not that of the last bid"),
+        (sold, "ends_at_ms = ends_at_ms - 1", "ends before the last bid says"),
+        (sold, "phase = 'cancelled'", "it was cancelled and has bids"),
+        (sold, "extended = 4", "extended 4 times"),
+        (sold, "phase = 'open'", "it has a settlement and is Open"),
+        (unsold, "phase = 'open', outcome = NULL", "it has a settlement and is Open"),
+        (sold, "outcome = 'no_bids'", "its outcome is Some(NoBids)"),
+        (sold, "outcome = NULL", "its outcome is None"),
+    ];
+    let damage =
+        |(id, set, says)| (format!("UPDATE auctions SET {set} WHERE id = {id}"), id, None, says);
+    cases.into_iter().map(damage).collect()
+}
+
+fn to_ends(sold: u64, unsold: u64, cancelled: u64) -> Vec<Damage> {
+    let moved = format!("auction_id = {cancelled}");
+    let cases: [(&str, u64, &'static str); 10] = [
+        ("winner_id = 2", sold, "winner Some(2)"),
+        ("outcome = 'reserve_not_met'", sold, "settled as ReserveNotMet"),
+        ("price = price - 1", sold, "price 4099"),
+        ("bids = 5", sold, "5 bids"),
+        ("currency = 'USD'", sold, "currency"),
+        ("seller_id = 1", sold, "its seller"),
+        ("head = REPEAT('x', 32)", sold, "and head"),
+        ("settled_at_ms = 5", sold, "settled before its end"),
+        ("auction_id = 999", 999, "a settlement of no auction"),
+        (&moved, cancelled, "and is Cancelled"),
+    ];
+    let damage = |(set, id, says)| {
+        (format!("UPDATE settlements SET {set} WHERE auction_id = {sold}"), id, None, says)
+    };
+    let mut all: Vec<Damage> = cases.into_iter().map(damage).collect();
+    let unsettled = format!("DELETE FROM settlements WHERE auction_id = {unsold}");
+    all.push((unsettled, unsold, None, "it has ended and has no settlement"));
+    let untold = |kind: &str| {
+        format!("DELETE FROM notifications WHERE auction_id = {sold} AND kind = '{kind}'")
+    };
+    all.push((untold("won"), sold, None, "told were [(7, SoldOut)]"));
+    all.push((untold("sold_out"), sold, None, "told were [(3, Won)]"));
+    let told = |id: u64| {
+        format!(
+            "INSERT INTO notifications (user_id, kind, auction_id, at_ms) \
+             VALUES (9, 'won', {id}, 1)"
+        )
+    };
+    all.push((told(unsold), unsold, None, "(9, Won)"));
+    all.push((told(cancelled), cancelled, None, "told were [(9, Won)]"));
+    all.push((told(999), 999, None, "a notification about no auction"));
+    all
+}
+
 #[test]
 fn each_damage_is_found_where_it_is() {
     let stack = stack();
     with_stores(&settings(&stack), async |stores| {
         let market = market(&stack, stores).await;
         let (sold, unsold, cancelled) = (market.sold.id, market.unsold.id, market.cancelled.id);
-        let bids = format!("UPDATE bids SET {{}} WHERE auction_id = {sold} AND sequence = ");
-        let at = |sequence: u64, set: &str| {
-            (bids.replace("{}", set) + &sequence.to_string(), Some(sequence))
-        };
-        let row = |set: &str| (format!("UPDATE auctions SET {set} WHERE id = {sold}"), None);
-        let delete = |table: &str, and: &str| {
-            (format!("DELETE FROM {table} WHERE auction_id = {sold} {and}"), None)
-        };
-        let missing = (delete("bids", "AND sequence = 3").0, Some(4));
-        let cases = [
-            (missing, "the bids from 3 on are missing"),
-            (delete("bids", "AND sequence = 6"), "counts 6 bids, the last one is 5"),
-            ((at(2, "sequence = 9").0, Some(3)), "the bids from 2 on are missing"),
-            (at(3, "amount = amount + 1"), "the chain is broken"),
-            (at(3, "bid_id = NULL, head = REPEAT('x', 32)"), "the chain is broken"),
-            (at(3, "at_ms = at_ms - 11"), "before that of the bid before"),
-            (at(1, &format!("at_ms = {}", T0 - 1)), "before the start"),
-            (at(5, "ends_at_ms = ends_at_ms - 1"), "moves the end back"),
-            (at(6, "ends_at_ms = at_ms"), "is not before the end"),
-            (at(5, "price = 1000"), "the price falls"),
-            (at(2, "price = 1000"), "the price stays"),
-            (at(2, "price = price + 1"), "by the rules it is 1150 and 1"),
-            (at(2, "leader_id = 2"), "by the rules it is 1150 and 1"),
-            (at(4, "max_amount = 3000"), "the rules refuse it: AlreadyLeading"),
-            (at(2, "amount = 1049"), "the rules refuse it: TooLow"),
-            (at(1, &format!("bidder_id = {SELLER}")), "the seller bid"),
-            (at(5, "max_amount = 9000"), "1 offered the highest maximum"),
-            (row("sequence = 7"), "counts 7 bids, the last one is 6"),
-            (row("head = REPEAT('x', 32)"), "its head is not that of the last bid"),
-            (row("price = price + 1"), "it has price 4101"),
-            (row("leader_id = 2"), "leader 2, the last bid"),
-            (row("leader_max = leader_max + 1"), "maximum is not the one"),
-            (row("last_at_ms = 5"), "time is not that of the last bid"),
-            (row("ends_at_ms = ends_at_ms - 1"), "ends before the last bid says"),
-            (row("phase = 'cancelled'"), "it was cancelled and has bids"),
-            (row("extended = 4"), "extended 4 times"),
-            (row("phase = 'open'"), "it has a settlement and is Open"),
-            (row("phase = 'open', outcome = NULL"), "it has a settlement and is Open"),
-            (row("outcome = 'no_bids'"), "its outcome is Some(NoBids)"),
-            (delete("settlements", ""), "it has ended and has no settlement"),
-            (delete("notifications", "AND kind = 'won'"), "told were [(7, SoldOut)]"),
-            (delete("notifications", "AND kind = 'sold_out'"), "told were [(3, Won)]"),
-        ];
-        let settled = |set: &str| format!("UPDATE settlements SET {set} WHERE auction_id = {sold}");
-        let more = [
-            (settled("winner_id = 2"), sold, "winner Some(2)"),
-            (settled("outcome = 'reserve_not_met'"), sold, "settled as ReserveNotMet"),
-            (settled("price = price - 1"), sold, "price 4099"),
-            (settled("bids = 5"), sold, "5 bids"),
-            (settled("currency = 'USD'"), sold, "currency"),
-            (settled("seller_id = 1"), sold, "its seller"),
-            (settled("head = REPEAT('x', 32)"), sold, "and head"),
-            (settled("settled_at_ms = 5"), sold, "settled before its end"),
-            (settled("auction_id = 999"), 999, "a settlement of no auction"),
-            (settled(&format!("auction_id = {cancelled}")), cancelled, "and is Cancelled"),
-            (
-                format!(
-                    "DELETE s, n FROM settlements AS s, notifications AS n \
-                     WHERE s.auction_id = {unsold} AND n.auction_id = {unsold}"
-                ),
-                unsold,
-                "it has ended and has no settlement",
-            ),
-            (
-                format!("UPDATE auctions SET phase = 'open', outcome = NULL WHERE id = {unsold}"),
-                unsold,
-                "has a settlement and is Open",
-            ),
-            (
-                format!(
-                    "INSERT INTO notifications (user_id, kind, auction_id, at_ms) \
-                     VALUES (9, 'won', {unsold}, 1)"
-                ),
-                unsold,
-                "(9, Won)",
-            ),
-            (
-                "INSERT INTO notifications (user_id, kind, auction_id, at_ms) \
-                 VALUES (9, 'won', 999, 1)"
-                    .to_owned(),
-                999,
-                "a notification about no auction",
-            ),
-            (
-                format!(
-                    "INSERT INTO bids SELECT 999, sequence, bidder_id, amount, max_amount, \
-                     price, leader_id, at_ms, ends_at_ms, head, bid_id FROM bids \
-                     WHERE auction_id = {sold} AND sequence = 1"
-                ),
-                999,
-                "a bid on no auction",
-            ),
-        ];
-        let cases = cases.into_iter().map(|((sql, sequence), says)| (sql, sold, sequence, says));
-        let more = more.into_iter().map(|(sql, id, says)| (sql, id, None, says));
-        let saved = ["auctions", "bids", "settlements", "notifications"];
-        for table in saved {
-            stack.sql(&format!("CREATE TABLE saved_{table} AS SELECT * FROM {table}")).unwrap();
+        let tables = ["auctions", "bids", "settlements", "notifications"];
+        for it in tables {
+            stack.sql(&format!("CREATE TABLE saved_{it} AS SELECT * FROM {it}")).unwrap();
         }
-        for (sql, id, sequence, says) in cases.chain(more) {
+        let all = [to_bids(sold), to_rows(sold, unsold), to_ends(sold, unsold, cancelled)];
+        for (sql, id, sequence, says) in all.concat() {
             stack.sql(&sql).unwrap();
-            let report = audit(&stack, Which::All, None).await;
-            let found = report.findings.iter().any(|it| {
-                let at = sequence.is_none() || it.sequence == sequence;
-                it.auction_id == id && at && it.what.contains(says)
-            });
-            assert!(found, "{sql}: {says:?} is not in {:#?}", report.findings);
-            assert!(
-                report
-                    .findings
-                    .iter()
-                    .all(|it| it.auction_id == id || id == cancelled || id == 999),
-                "{sql}: {:#?}",
-                report.findings
-            );
-            for table in saved {
+            let found = audit(&stack, Which::All, None).await.findings;
+            let is_it = |it: &Finding| {
+                it.auction_id == id && it.sequence == sequence && it.what.contains(says)
+            };
+            assert!(found.iter().any(is_it), "{sql}: {says:?} is not in {found:#?}");
+            for it in tables {
                 let restore =
-                    format!("DELETE FROM {table}; INSERT INTO {table} SELECT * FROM saved_{table}");
+                    format!("DELETE FROM {it}; INSERT INTO {it} SELECT * FROM saved_{it}");
                 stack.sql(&restore).unwrap();
             }
         }

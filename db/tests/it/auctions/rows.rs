@@ -21,7 +21,7 @@ fn an_auction_is_read_as_it_was_put_up() {
             reserve: None,
             ..terms()
         };
-        let made = vec![put_up(stores, &terms()).await, put_up(stores, &largest).await];
+        let made = [put_up(stores, &terms()).await, put_up(stores, &largest).await];
         assert_eq!((&made[0].terms, &made[1].terms), (&terms(), &largest));
         assert_ne!(made[0].salt, made[1].salt);
         let missing = made[1].id + 1;

@@ -21,7 +21,7 @@ struct Ack {
     bid_id: Option<String>,
     #[serde(default)]
     head: Option<String>,
-    #[serde(default)]
+    #[serde(default, alias = "user")]
     user_id: Option<Number>,
 }
 
@@ -59,8 +59,8 @@ struct Recorded {
 /// Acknowledgements, checked some at a time.
 pub struct Acks {
     which: Which,
-    /// For each auction a bit for each bid that was acknowledged without a name. Two of those are
-    /// two bids, while a name may be answered again.
+    /// For each auction a bit for each bid without a name that was acknowledged. Two of those are
+    /// two bids, while one with a name may be answered again.
     unnamed: HashMap<u64, Vec<u64>>,
 }
 
@@ -141,14 +141,15 @@ impl Acks {
 
     fn compare(&mut self, ack: &Ack, bid: &Recorded) -> Option<String> {
         let named = ack.bid_id.as_deref().filter(|name| !name.is_empty());
-        if named.is_none() && !self.is_first(ack.auction_id.0, ack.sequence.0) {
+        let is_unnamed = named.is_none() && bid.bid_id.is_none();
+        if is_unnamed && !self.is_first(ack.auction_id.0, ack.sequence.0) {
             return Some("two bids were acknowledged with this number".to_owned());
         }
         if ack.price != bid.price {
             let (told, have) = (ack.price, bid.price);
             return Some(format!("acknowledged was price {told}, recorded is {have}"));
         }
-        if named != bid.bid_id.as_deref() {
+        if named.is_some() && named != bid.bid_id.as_deref() {
             let have = &bid.bid_id;
             return Some(format!("acknowledged was bid_id {named:?}, recorded is {have:?}"));
         }

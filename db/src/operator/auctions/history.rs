@@ -77,6 +77,10 @@ impl History<'_> {
         if bid.at_ms < self.rules.start_at_ms {
             find(format!("its time {} is before the start", bid.at_ms));
         }
+        let end = self.state.ends_at_ms.saturating_add(self.row.outage_ms);
+        if self.state.sequence > 0 && bid.at_ms >= end {
+            find(format!("its time {} is after the end {end}", bid.at_ms));
+        }
         if bid.ends_at_ms < self.state.ends_at_ms && !bought {
             find(format!("it moves the end back to {}", bid.ends_at_ms));
         }

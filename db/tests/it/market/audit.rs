@@ -88,7 +88,7 @@ fn what_is_right_passes_and_is_counted() {
 type Damage = (String, u64, Option<u64>, &'static str);
 
 fn to_bids(sold: u64) -> Vec<Damage> {
-    let cases: [(u64, &str, u64, &'static str); 15] = [
+    let cases: [(u64, &str, u64, &'static str); 16] = [
         (2, "sequence = 9", 3, "the bids from 2 on are missing"),
         (3, "amount = amount + 1", 3, "the chain is broken"),
         (3, "head = REPEAT('x', 32)", 3, "the chain is broken"),
@@ -96,6 +96,7 @@ fn to_bids(sold: u64) -> Vec<Damage> {
         (1, "at_ms = 5", 1, "before the start"),
         (5, "ends_at_ms = ends_at_ms - 1", 5, "moves the end back"),
         (6, "ends_at_ms = at_ms", 6, "is not before the end"),
+        (6, "at_ms = at_ms + 11000", 6, "is after the end"),
         (5, "price = 1000", 5, "the price falls"),
         (2, "price = 1000", 2, "the price stays"),
         (2, "price = price + 1", 2, "by the rules it is 1150 and 1"),
@@ -248,13 +249,15 @@ fn an_acknowledged_bid_that_is_not_there_or_differs_is_found() {
             (acks.replace("bid-2", "bid-3"), "bid_id Some(\"bid-3\")"),
             (acks.replace("\"head\":\"", "\"head\":\"00"), "another head"),
             (acks.replace("\"user_id\":\"2\"", "\"user_id\":3"), "acknowledged to user 3"),
-            (plain(2, 1_100), "bid_id None"),
+            (plain(2, 1_099), "price 1099"),
+            (plain(3, 1_100), "an acknowledged bid is not there"),
         ] {
             let found = found(&line).await;
             assert!(found.iter().any(|it| it.1.contains(says)), "{line}: {found:?}");
         }
-        stack.sql("UPDATE bids SET bid_id = NULL").unwrap();
         let unnamed = plain(1, 1_000) + &plain(2, 1_100);
+        assert_eq!(found(&(plain(1, 1_000) + &unnamed)).await, [], "a name is answered again");
+        stack.sql("UPDATE bids SET bid_id = NULL").unwrap();
         assert_eq!(found(&unnamed).await, []);
         let twice = found(&(unnamed + &plain(1, 1_000))).await;
         assert!(twice.len() == 1 && twice[0].1.contains("two bids were acknowledged"), "{twice:?}");

@@ -7,7 +7,7 @@
 pub mod chain;
 mod change;
 mod engine;
-mod read;
+pub(crate) mod read;
 pub(crate) mod rows;
 pub mod rules;
 mod store;
@@ -276,7 +276,7 @@ pub enum Settled {
 }
 
 /// Why a user is told something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum NotificationKind {
     /// The user won.
     Won,

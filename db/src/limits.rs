@@ -215,6 +215,22 @@ pub const OPERATOR_LOCK_S: u32 = 10;
 /// Attempts to write what a recount found, against ratings that change meanwhile.
 pub const RECOUNT_ATTEMPTS: usize = 20;
 
+/// Auctions that an audit holds at a time: some hundred kilobytes.
+pub const AUDIT_AUCTIONS: usize = 512;
+
+/// Acknowledged bids that an audit looks for at once: one round trip's worth.
+pub const AUDIT_ACKS: usize = 1024;
+
+/// Longest line of a file of acknowledgements: an answer is some hundred bytes.
+pub const ACK_LINE_MAX: u64 = 64 * 1024;
+
+/// Findings that an audit keeps; the others are counted.
+pub const FINDINGS_MAX: usize = 1000;
+
+/// How long an auction may be over before an audit wants its settlement, ms: it takes a second,
+/// and some more while a store is away.
+pub const SETTLED_WITHIN_MS: i64 = 60_000;
+
 /// Longest name of a season, in characters, as its column has it.
 pub const BOARD_NAME_MAX: usize = 64;
 

@@ -7,6 +7,7 @@ mod failures;
 mod harness;
 mod histories;
 mod leaderboard;
+mod market;
 mod migrations;
 mod near;
 mod relay;

@@ -142,6 +142,17 @@ impl Rules {
         Ok(at_ms)
     }
 
+    /// What a recorded bid does to price, leader and maximum: [`Rules::decide`] without the time,
+    /// whose ends depend on outages too. Counts it.
+    ///
+    /// # Errors
+    /// Why it should not be there; the state is as before.
+    pub fn replay(&self, state: &mut State, bid: Bid) -> Result<(), Refusal> {
+        self.resolve(state, bid)?;
+        state.sequence += 1;
+        Ok(())
+    }
+
     /// The part without time: who leads after the bid, and at which price.
     fn resolve(&self, state: &mut State, bid: Bid) -> Result<(), Refusal> {
         let buys = self.buy_now > 0 && bid.amount >= self.buy_now;

@@ -141,6 +141,10 @@ pub fn meaning(error: &Error) -> StoreError {
         Error::Server(said) if is_refusal(said.code) => {
             StoreError::corrupt(Server::Database, said.to_string())
         }
+        // What we found wrong in a row ourselves.
+        Error::Other(other) if let Some(found) = other.downcast_ref::<StoreError>() => {
+            found.clone()
+        }
         other => StoreError::database(other.to_string()),
     }
 }

@@ -1,6 +1,7 @@
 //! `souk`: the operator's command. It runs a whole Souk on one machine, prepares databases, fills
 //! them with demo users and says what a machine lacks.
 
+mod auction;
 mod bench;
 mod database;
 mod doctor;
@@ -40,6 +41,9 @@ enum Command {
     /// Check the leaderboard's counts
     #[command(subcommand)]
     Leaderboard(leaderboard::LeaderboardCommand),
+    /// Check auctions and their bids
+    #[command(subcommand)]
+    Auction(auction::AuctionCommand),
     /// Start, end and list seasons of the leaderboard
     #[command(subcommand)]
     Season(season::SeasonCommand),
@@ -76,6 +80,7 @@ fn main() -> ExitCode {
         Command::Migrate(args) => migrate::run(&args),
         Command::Seed(args) => seed::run(&args),
         Command::Leaderboard(command) => leaderboard::run(&command),
+        Command::Auction(command) => auction::run(&command),
         Command::Season(command) => season::run(&command),
         Command::Token(args) => token::run(&args),
         Command::Doctor(args) => doctor::run(&args),

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)] // a helper of tests fails like a test
 
 mod accounts;
+mod auction;
 mod bench;
 mod browser;
 mod client;

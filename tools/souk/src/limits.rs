@@ -30,6 +30,15 @@ pub const REDO_LOG_MIB: std::ops::RangeInclusive<u64> = 64..=512;
 /// The port that takes bids as frames when nothing else is said, as in the front's settings.
 pub const BIDS_PORT: u16 = 8090;
 
+/// The same with the address, for `souk bid`.
+pub const BIDS_ADDRESS: &str = "127.0.0.1:8090";
+
+/// Where the front serves HTTP when nothing else is said.
+pub const HTTP_URL: &str = "http://127.0.0.1:8080";
+
+/// How long `souk bid` waits for anything: longer than the front waits for a daemon.
+pub const BID_PAUSE_MAX: Duration = Duration::from_secs(15);
+
 /// How long a store may take to answer a health question.
 pub const REACH_WITHIN: Duration = Duration::from_secs(3);
 

@@ -3,6 +3,7 @@
 
 mod auction;
 mod bench;
+mod bid;
 mod database;
 mod doctor;
 mod flamegraph;
@@ -49,6 +50,8 @@ enum Command {
     Season(season::SeasonCommand),
     /// Make, list and revoke tokens for programs and moderators
     Token(token::TokenArgs),
+    /// Bid over the binary port, or watch an auction there, and show what it says
+    Bid(bid::BidArgs),
     /// Say what this machine lacks and how to fix it
     Doctor(doctor::DoctorArgs),
     /// Show where the time of requests goes, by route and stage
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
         Command::Auction(command) => auction::run(&command),
         Command::Season(command) => season::run(&command),
         Command::Token(args) => token::run(&args),
+        Command::Bid(args) => bid::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Latency(args) => latency::run(&args),
         Command::Top(args) => top::run(args),

@@ -7,6 +7,7 @@
 
 mod accounts;
 mod auction;
+mod auctions;
 mod bench;
 mod browser;
 mod client;

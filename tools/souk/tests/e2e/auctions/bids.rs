@@ -158,8 +158,10 @@ fn the_history_hides_who_bids_and_its_chain_can_be_checked_by_anybody() {
     let seen = sam.get(&path).json();
     assert_eq!(seen["items"][0]["bidder"]["username"], "ann", "the seller knows: {seen}");
     let own = ann.get(&path).json();
-    assert_eq!((&own["items"][0]["bidder"]["you"], &own["items"][1]["bidder"]["you"]),
-        (&json!(true), &json!(false)));
+    assert_eq!(
+        (&own["items"][0]["bidder"]["you"], &own["items"][1]["bidder"]["you"]),
+        (&json!(true), &json!(false))
+    );
 
     let ms = |value: &Value| {
         let time: jiff::Timestamp = value.as_str().expect("a time").parse().expect("RFC 3339");
@@ -171,8 +173,12 @@ fn the_history_hides_who_bids_and_its_chain_can_be_checked_by_anybody() {
         let name = |who: &Value| who["pseudonym"].as_str().expect("a name").to_owned();
         let line = format!(
             "{head} {id} {sequence} {} {} {} {} {} {}\n",
-            name(&bid["bidder"]), bid["amount"], bid["price"], name(&bid["leader"]),
-            ms(&bid["at"]), ms(&bid["ends_at"]),
+            name(&bid["bidder"]),
+            bid["amount"],
+            bid["price"],
+            name(&bid["leader"]),
+            ms(&bid["at"]),
+            ms(&bid["ends_at"]),
         );
         head = blake3::hash(line.as_bytes()).to_hex();
     }
@@ -185,7 +191,10 @@ fn the_history_hides_who_bids_and_its_chain_can_be_checked_by_anybody() {
     assert_eq!(latest["items"][0]["sequence"], 10);
     let before = client.get(&format!("/api/v1/auctions/{id}/bids?limit=3&before=8")).json();
     assert_eq!(before["items"][0]["sequence"], 7);
-    stack.sql(&format!("UPDATE bids SET amount = amount + 1 WHERE sequence = 4 AND auction_id = {id}"))
+    stack
+        .sql(&format!(
+            "UPDATE bids SET amount = amount + 1 WHERE sequence = 4 AND auction_id = {id}"
+        ))
         .expect("damaged");
     let said = verify(&stack, &[&id.to_string()]);
     assert_eq!(said.code, Some(1), "damage is found: {said:?}");

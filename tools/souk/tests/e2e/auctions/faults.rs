@@ -140,12 +140,15 @@ fn over_frames(show: &Show, address: &str, who: (u64, &str), seed: u64) -> Vec<V
             let mut again = Vec::new();
             for (place, bid) in open.iter().enumerate() {
                 match port.try_hear() {
-                    Ok((2, payload)) => show.note(&mut acks, json!({
-                        "auction_id": number(&payload[26..34]),
-                        "bid_id": format!("tlv-{}", bid.2),
-                        "sequence": number(&payload[1..9]),
-                        "price": number(&payload[9..17]),
-                    })),
+                    Ok((2, payload)) => show.note(
+                        &mut acks,
+                        json!({
+                            "auction_id": number(&payload[26..34]),
+                            "bid_id": format!("tlv-{}", bid.2),
+                            "sequence": number(&payload[1..9]),
+                            "price": number(&payload[9..17]),
+                        }),
+                    ),
                     Ok((3, payload)) => {
                         let code = number(&payload[..2]);
                         assert!([33, 52, 55, 56].contains(&code), "code {code}");

@@ -36,7 +36,11 @@ fn a_seller_may_change_and_cancel_until_somebody_bids() {
     refused(&stale, 412, "version_conflict");
     accepted(&ann, id, &json!({"amount": 500}));
     refused(&edit(&sam, &json!({"title": "Another"})), 409, "auction_has_bids");
-    refused(&sam.json(Method::POST, &format!("{path}/cancel"), &json!({})), 409, "auction_has_bids");
+    refused(
+        &sam.json(Method::POST, &format!("{path}/cancel"), &json!({})),
+        409,
+        "auction_has_bids",
+    );
 
     let other = open(&sam, &json!({}));
     let cancel = format!("/api/v1/auctions/{other}/cancel");

@@ -95,7 +95,11 @@ fn watchers_hear_every_bid_once_and_come_back_where_they_left() {
     let first = events.next();
     assert_eq!((&first["type"], &first["sequence"]), (&json!("snapshot"), &json!(0)), "{first}");
     for round in 0..10 {
-        accepted(if round % 2 == 0 { &ann } else { &bob }, id, &json!({"amount": 200 + 50 * round}));
+        accepted(
+            if round % 2 == 0 { &ann } else { &bob },
+            id,
+            &json!({"amount": 200 + 50 * round}),
+        );
     }
     let heard = events.until(|message| message["sequence"] == 10);
     assert_eq!(told(&heard), (1..=10).collect::<Vec<_>>());
@@ -218,7 +222,11 @@ fn one_who_reads_nothing_keeps_no_other_watcher_from_the_last_bid() {
         (0..300).map(|_| Events::open(stack.address(), id, "")).collect();
     let _deaf = Events::open(stack.address(), id, "");
     for round in 0..40 {
-        accepted(if round % 2 == 0 { &ann } else { &bob }, id, &json!({"amount": 200 + 50 * round}));
+        accepted(
+            if round % 2 == 0 { &ann } else { &bob },
+            id,
+            &json!({"amount": 200 + 50 * round}),
+        );
     }
     for events in &mut watching {
         events.until(|message| message["sequence"] == 40);

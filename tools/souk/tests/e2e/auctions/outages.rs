@@ -52,10 +52,7 @@ fn without(away: impl Fn(&mut Stack), back: impl Fn(&mut Stack)) {
 
 #[test]
 fn without_redis_bids_are_told_at_once_and_the_end_waits() {
-    without(
-        |stack| stack.redis().kill(),
-        |stack| stack.redis().restart().expect("starts again"),
-    );
+    without(|stack| stack.redis().kill(), |stack| stack.redis().restart().expect("starts again"));
 }
 
 #[test]

@@ -31,9 +31,13 @@ fn a_shopper_bids_is_outbid_and_wins_in_a_browser() {
     let [sam, bob] = ["sam", "bob"].map(|name| Person::new(&client, name));
     register(&client, "leyla");
     let soft = json!({"window_s": 3600, "extensions": 1});
-    let id = open(&sam, &json!({"title": "A brass lamp", "start_price": 1_000, "increment": 50,
-        "soft_close": soft, "buy_now": 90_000}));
-    for (place, title) in ["A copper kettle", "Two chairs", "A carpet from Tabriz"].iter().enumerate()
+    let id = open(
+        &sam,
+        &json!({"title": "A brass lamp", "start_price": 1_000, "increment": 50,
+        "soft_close": soft, "buy_now": 90_000}),
+    );
+    for (place, title) in
+        ["A copper kettle", "Two chairs", "A carpet from Tabriz"].iter().enumerate()
     {
         let hours = 2 + i64::try_from(place).expect("small");
         open(&sam, &json!({"title": title, "end_at": in_ms(hours * 3_600_000)}));
@@ -53,7 +57,9 @@ fn a_shopper_bids_is_outbid_and_wins_in_a_browser() {
         window.find(XPath("//*[@id='price'][contains(., '20')]")).await;
         window.fill("#amount", "20.10").await;
         window.press("#place").await;
-        window.find(Css("#amount-error:not([hidden]), [data-error-for='form']:not([hidden])")).await;
+        window
+            .find(Css("#amount-error:not([hidden]), [data-error-for='form']:not([hidden])"))
+            .await;
         window.fill("#amount", "25.00").await;
         window.fill("#max_amount", "60.00").await;
         window.press("#place").await;

@@ -139,6 +139,38 @@ fn an_outage_extends_what_was_live_once_whoever_finds_it() {
 }
 
 #[test]
+fn a_lost_commit_leaves_no_gap() {
+    let stack = stack();
+    make(&stack, &[plain(), plain()]);
+    with_stores(&settings(&stack), async |stores| {
+        for (id, forgets) in [(1, false), (2, true)] {
+            for (bidder, amount) in [(2, 100), (3, 200)] {
+                bid(stores, id, offer(bidder, amount)).await.unwrap();
+            }
+            // As if the second bid had never been committed.
+            stack
+                .sql(&format!(
+                    "DELETE FROM bids WHERE auction_id = {id} AND sequence = 2; \
+                     UPDATE auctions AS a JOIN bids AS b ON b.auction_id = a.id \
+                     SET a.sequence = 1, a.price = 100, a.leader_id = 2, a.leader_max = 100, \
+                       a.head = b.head WHERE a.id = {id}"
+                ))
+                .unwrap();
+            if forgets {
+                redis(&stack, &["DEL", &key(&stack, id, "log")]);
+            }
+            let third = bid(stores, id, named(4, 300, "third")).await.unwrap();
+            assert_eq!(third.bid.sequence, if forgets { 2 } else { 3 });
+            assert!(!third.repeated);
+        }
+    });
+    let amounts =
+        |id| -> Vec<i64> { verified(&stack, id, &plain()).iter().map(|bid| bid.amount).collect() };
+    assert_eq!(amounts(1), [100, 200, 300], "the log knows the lost one");
+    assert_eq!(amounts(2), [100, 300]);
+}
+
+#[test]
 fn an_end_that_was_moved_meanwhile_stays_moved() {
     let stack = stack();
     make(&stack, &[plain()]);

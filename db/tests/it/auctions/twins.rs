@@ -41,9 +41,18 @@ fn rules() -> impl Strategy<Value = Rules> {
 }
 
 fn calls() -> impl Strategy<Value = Vec<Call>> {
-    let large = prop_oneof![4 => -20..120i64, 1 => Just(0), 1 => 100..1000i64];
-    let most = prop_oneof![2 => Just(0), 3 => 1..400i64];
-    let offer = (1..6u64, large, most);
+    // Few different ones, so that there are ties of every kind.
+    let large = prop_oneof![
+        4 => prop::sample::select(vec![-20, 0, 1, 5, 10, 20, 50]),
+        1 => -20..120i64,
+        1 => 100..1000i64,
+    ];
+    let most = prop_oneof![
+        2 => Just(0),
+        4 => prop::sample::select(vec![5, 10, 20, 40, 100]),
+        1 => 1..400i64,
+    ];
+    let offer = (1..5u64, large, most);
     // Clocks go back now and then, by little or by much.
     let step = prop_oneof![5 => 0..400_000i64, 2 => -900..0i64, 1 => -5_000..-1_000i64];
     prop::collection::vec((step, prop::collection::vec(offer, 1..12)), 1..14)
@@ -54,7 +63,7 @@ fn the_script_decides_as_the_rules_do() {
     let stack = stack();
     let id = Cell::new(0);
     with_stores(&settings(&stack), async |stores| {
-        let mut runner = TestRunner::new(Config { cases: 96, ..Config::default() });
+        let mut runner = TestRunner::new(Config { cases: 160, ..Config::default() });
         // The runner is not asynchronous: it makes the histories, and they are played afterwards.
         let histories = RefCell::new(Vec::new());
         runner

@@ -12,10 +12,16 @@ pub(crate) mod rows;
 pub mod rules;
 mod store;
 
+pub use engine::Closed;
+
 use crate::StoreSettings;
 use crate::error::StoreError;
+use crate::redis::Redis;
+use engine::Engine;
 use mysql_async::Opts;
 use rules::{Refusal, Step};
+use std::rc::Rc;
+use std::time::Instant;
 use store::Store;
 use thiserror::Error;
 
@@ -328,24 +334,90 @@ pub enum News<'a> {
     Changed(u64),
 }
 
-/// The auctions of one shard's stores. Deadlines are moments past which nobody waits any more: what
-/// has not been begun by then fails with [`StoreError::DeadlineExceeded`].
+/// Auctions of one shard's stores. Deadlines are moments past which nobody waits any more: what has
+/// not been begun by then fails with [`StoreError::DeadlineExceeded`].
 pub struct Auctions {
+    engine: Rc<Engine>,
     store: Store,
 }
 
 impl Auctions {
-    pub(crate) fn new(settings: &StoreSettings, opts: &Opts) -> Auctions {
-        Auctions { store: Store::new(settings, opts) }
+    pub(crate) fn new(
+        settings: &StoreSettings,
+        opts: &Opts,
+        redis: Rc<Redis>,
+    ) -> Result<Auctions, StoreError> {
+        Ok(Auctions { engine: Engine::new(opts, redis)?, store: Store::new(settings, opts) })
+    }
+
+    /// Decides offers on one auction in their order, at this Unix time in milliseconds; an answer
+    /// for each, once it is durable. Those of several calls are decided together. At most 5,000
+    /// offers wait in a shard; more fail at once with [`StoreError::Busy`]. What was begun goes on
+    /// if the caller goes away.
+    pub async fn bid(
+        &self,
+        auction_id: u64,
+        offers: Vec<Offer>,
+        now_ms: i64,
+        deadline: Instant,
+    ) -> Vec<Result<Placed, BidError>> {
+        self.engine.bid(auction_id, offers, now_ms, deadline).await
+    }
+
+    /// One look at both stores at this Unix time in milliseconds, which says that bids can be
+    /// taken. If that could not be said for more than 1.5 seconds, by the clock of the database,
+    /// all auctions that were live are extended by as much. Call it several times a second.
+    pub async fn beat(&self, now_ms: i64, deadline: Instant) -> Result<Beat, StoreError> {
+        self.engine.beat(now_ms, deadline).await
+    }
+
+    /// Says who is told [`News`] of the auctions that are listened to. Once; later calls change
+    /// nothing. It is called at any time and must not call back.
+    pub fn on_news(&self, tell: Box<dyn Fn(News<'_>)>) {
+        self.engine.on_news(tell);
+    }
+
+    /// From now on news of this auction are told, also those of other daemons. Each call counts.
+    pub fn listen(&self, auction_id: u64) {
+        self.engine.listen(auction_id);
+    }
+
+    /// Takes one call of [`Auctions::listen`] back.
+    pub fn unlisten(&self, auction_id: u64) {
+        self.engine.unlisten(auction_id);
+    }
+
+    /// Takes no more bids if the auction's end has come by this Unix time in milliseconds, and
+    /// commits what was decided, whoever did. Until [`Auctions::forget`], or a while, bids wait
+    /// then.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] if there is no such auction.
+    pub async fn close(
+        &self,
+        auction_id: u64,
+        now_ms: i64,
+        deadline: Instant,
+    ) -> Result<Closed, StoreError> {
+        self.engine.close(auction_id, now_ms, deadline).await
+    }
+
+    /// Drops what Redis and this shard hold of an auction whose row was changed otherwise than by
+    /// bids, and publishes that it changed.
+    pub async fn forget(&self, auction_id: u64, deadline: Instant) -> Result<(), StoreError> {
+        self.engine.forget(auction_id, deadline).await
     }
 
     /// How many reads and changes wait.
     pub(crate) fn waiting(&self) -> (usize, usize) {
-        self.store.waiting()
+        let (looks, commits) = self.engine.waiting();
+        let (reads, changes) = self.store.waiting();
+        (looks + reads, commits + changes)
     }
 
-    /// Finishes what waits and closes the connections.
+    /// Finishes what runs and closes the connections.
     pub(crate) async fn shut(&self) {
+        self.engine.shut().await;
         self.store.close().await;
     }
 }

@@ -92,7 +92,7 @@ impl Stores {
         let accounts =
             Accounts::new(settings, redis.clone(), near, readers.clone(), writer.clone());
         let leaderboard = Leaderboard::new(settings, &opts, redis.clone(), writer.clone());
-        let auctions = Auctions::new(settings, &opts);
+        let auctions = Auctions::new(settings, &opts, redis.clone())?;
         let stores = Stores { accounts, leaderboard, auctions, redis, readers, writer };
         if let Err(error) = stores.try_database().await {
             stores.close().await;
@@ -135,12 +135,12 @@ impl Stores {
     /// Tells the meter of this thread how the stores are. Call it now and then.
     pub fn tell(&self) {
         let (reads, changes) = self.leaderboard.waiting();
-        let (lots, bids) = self.auctions.waiting();
+        let (looks, bids) = self.auctions.waiting();
         for (level, value) in [
             (Level::RedisUp, usize::from(self.redis.is_up())),
             (Level::MysqlUp, usize::from(self.readers.is_up())),
             (Level::RedisQueue, self.redis.in_flight()),
-            (Level::MysqlReadQueue, self.readers.waiting() + reads + lots),
+            (Level::MysqlReadQueue, self.readers.waiting() + reads + looks),
             (Level::MysqlWriteQueue, self.writer.waiting() + changes + bids),
         ] {
             souk_meter::level(level, value as u64);

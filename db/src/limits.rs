@@ -147,6 +147,60 @@ pub const AUCTION_GROUP_MAX: usize = 32;
 /// Attempts to settle an auction whose last bids arrive meanwhile.
 pub const SETTLE_ATTEMPTS: usize = 8;
 
+/// Offers of bids that are not answered yet, per shard: some hundred milliseconds of work, and a
+/// burst of as many at once. Those to be committed are among them, so one commit fits in a packet.
+pub const OFFERS_MAX: usize = 5_000;
+
+/// Offers in one call of the script: it holds up Redis for some hundred microseconds.
+pub const OFFERS_AT_ONCE: usize = 256;
+
+/// Auctions whose state a shard knows, at work or idle: a kilobyte or two each.
+pub const ROOMS_MAX: usize = 8 * 1024;
+
+/// Times an offer is tried: each time somebody else took the auction over, or a store forgot it.
+pub const OFFER_ATTEMPTS: u8 = 8;
+
+/// How long an auction's state stays in Redis after its last bid.
+pub const STATE_TTL: Duration = Duration::from_secs(3600);
+
+/// How long an auction's log stays in Redis. What is not committed by then was never acknowledged.
+pub const LOG_TTL: Duration = Duration::from_secs(24 * 3600);
+
+/// Within this time an auction is adopted, or somebody else may begin to.
+pub const FENCE_STANDS: Duration = Duration::from_secs(2);
+
+/// How long an adoption waits for somebody else's: until its fence falls, and a little.
+pub const FENCE_WAIT_MAX: Duration = Duration::from_secs(3);
+
+/// Longest pause between two looks whether somebody else's fence still stands; jittered.
+pub const FENCE_LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Bids that are read from a log at once: well within what a reply may hold.
+pub const LOG_READ: usize = 512;
+
+/// Rounds of one adoption: each commits a part of the log, or lost against somebody else.
+pub const ADOPT_ROUNDS: usize = 24;
+
+/// Bids of as many script calls in one transaction: the bound on offers binds before.
+pub const COMMITS_AT_ONCE: usize = 1024;
+
+/// Script calls whose bids wait for a transaction: never more than offers, and none is turned away
+/// here, for its bids are decided. Twice, for what is found in logs.
+pub const COMMITS_MAX: usize = 2 * OFFERS_MAX;
+
+/// Attempts of a transaction of bids that lost against others.
+pub const COMMIT_ATTEMPTS: usize = 6;
+
+/// Questions of the bid engine that wait for a connection: each waiting offer has one at most.
+pub const BID_LOOKS_MAX: usize = 2 * OFFERS_MAX;
+
+/// Questions of the bid engine that are answered in one go.
+pub const BID_LOOKS_AT_ONCE: usize = 256;
+
+/// No bid could be taken for longer than this: an outage, for which auctions are extended. Several
+/// beats, so that a late one is none.
+pub const OUTAGE_MIN: Duration = Duration::from_millis(1_500);
+
 /// Rows that are fenced at one look after Redis was away: one round trip's worth.
 pub const MEND_ROWS_MAX: usize = 512;
 

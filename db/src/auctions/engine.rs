@@ -1,29 +1,270 @@
-//! What the rest needs of the engine.
+//! The bid engine: decides offers in Redis, commits what is accepted, and answers after that.
+//!
+//! MySQL is the truth, Redis decides. A shard adopts an auction: it finishes what others left
+//! undone and makes the state in Redis from the row. From then on one script call decides all
+//! offers that wait for the auction, and their commit joins those of other auctions. A commit
+//! changes only the row that the bids were decided upon, so a lost Redis, a second daemon or a wrong
+//! clock can refuse bids, never break their order.
 
-use super::{AuctionRow, Auctions};
+mod adopt;
+mod commit;
+mod look;
+mod room;
+mod script;
+mod work;
+
+use super::{AuctionRow, Beat, BidError, News, Offer, Placed};
 use crate::error::{Server, StoreError};
+use crate::limits::{OFFERS_MAX, TRANSACTION_MAX};
+use crate::mysql::Grouped;
+use crate::redis::{Redis, Reply};
+use crate::slots::Slots;
+use commit::Commits;
+use data_encoding::HEXLOWER;
+use foldhash::fast::RandomState;
+use look::{Ask, Looks, Said, mistaken};
+use mysql_async::Opts;
+use room::{Answer, Closing, Crowd, Room, Rooms, Seat, Waiting};
+use script::Keys;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::HashMap;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// An auction that takes no more bids, or does because its end has moved.
-pub(crate) struct Closed {
+/// Who is told [`News`].
+type Tell = Box<dyn Fn(News<'_>)>;
+
+/// An auction all of whose bids are committed.
+#[derive(Debug, Clone)]
+pub struct Closed {
+    /// Whether it takes no more bids.
     pub ended: bool,
+    /// As it is.
     pub row: Rc<AuctionRow>,
 }
 
-impl Auctions {
-    pub(crate) async fn close(
-        &self,
-        id: u64,
+/// The bid engine of one shard.
+pub struct Engine {
+    redis: Rc<Redis>,
+    commits: Grouped<Commits>,
+    looks: Grouped<Looks>,
+    rooms: Rooms,
+    crowd: Rc<Crowd>,
+    answers: Slots<Vec<Answer>>,
+    closings: Slots<Result<Closed, StoreError>>,
+    /// Sixteen hex digits: another in each life of a shard.
+    owner: String,
+    /// Outages so far, as the last beat said.
+    epoch: Cell<u64>,
+    /// Fences so far.
+    fences: Cell<u64>,
+    tell: OnceCell<Tell>,
+    /// Auctions that somebody listens to, and how many do.
+    heard: RefCell<HashMap<u64, usize, RandomState>>,
+    is_closing: Cell<bool>,
+}
+
+/// Later than anything that is waited for: what is decided has to be finished.
+fn far() -> Instant {
+    Instant::now() + Duration::from_secs(24 * 3600)
+}
+
+impl Engine {
+    /// Connections are made when there is something to do.
+    pub fn new(opts: &Opts, redis: Rc<Redis>) -> Result<Rc<Engine>, StoreError> {
+        let number = getrandom::u64().map_err(|error| {
+            StoreError::database(format!("the system gives no random numbers: {error}"))
+        })?;
+        let engine = Rc::new(Engine {
+            redis: redis.clone(),
+            commits: Grouped::new(Commits, opts, 1),
+            looks: Grouped::new(Looks, opts, 1),
+            rooms: Rooms::new(),
+            crowd: Rc::default(),
+            answers: Slots::new(None, souk_meter::Stage::Redis),
+            closings: Slots::new(None, souk_meter::Stage::Redis),
+            owner: HEXLOWER.encode(&number.to_be_bytes()),
+            epoch: Cell::new(0),
+            fences: Cell::new(0),
+            tell: OnceCell::new(),
+            heard: RefCell::default(),
+            is_closing: Cell::new(false),
+        });
+        let hears = Rc::downgrade(&engine);
+        redis.on_message(Box::new(move |channel, message| {
+            if let (Some(engine), Some(id)) = (hears.upgrade(), script::auction_of(channel)) {
+                engine.hears(id, message);
+            }
+        }));
+        Ok(engine)
+    }
+
+    /// See [`super::Auctions::bid`].
+    pub async fn bid(
+        self: &Rc<Self>,
+        auction_id: u64,
+        offers: Vec<Offer>,
+        now_ms: i64,
+        deadline: Instant,
+    ) -> Vec<Result<Placed, BidError>> {
+        let failed = |error: StoreError| offers.iter().map(|_| Err(error.clone().into())).collect();
+        if offers.is_empty() {
+            return Vec::new();
+        }
+        if self.is_closing.get() {
+            return failed(StoreError::redis("the stores are being closed"));
+        }
+        if self.crowd.count.get() + offers.len() > OFFERS_MAX {
+            souk_meter::queue_full(souk_meter::Queue::MysqlWrite);
+            return failed(StoreError::Busy(Server::Database));
+        }
+        if !self.redis.is_up() {
+            return failed(StoreError::redis("no connection; nothing was changed"));
+        }
+        let (number, wait) = self.answers.open();
+        let seats = Seat::party(offers.len(), number, &self.answers, &self.crowd);
+        let room = self.rooms.get(auction_id);
+        room.waiting.borrow_mut().extend(offers.into_iter().zip(seats).map(|(offer, seat)| {
+            Waiting { offer, now_ms, deadline, seat, attempts: 0, doubt: None }
+        }));
+        self.start(&room);
+        wait.await
+    }
+
+    /// Sees to it that a task works in the room.
+    fn start(self: &Rc<Self>, room: &Rc<Room>) {
+        if !room.is_working.replace(true) {
+            tokio_uring::spawn(work::work(self.clone(), room.clone()));
+        }
+    }
+
+    /// See [`super::Auctions::close`].
+    pub async fn close(
+        self: &Rc<Self>,
+        auction_id: u64,
         now_ms: i64,
         deadline: Instant,
     ) -> Result<Closed, StoreError> {
-        let missing = || StoreError::corrupt(Server::Database, "the auction is gone");
-        let row = self.row(id, deadline).await?.ok_or_else(missing)?;
-        Ok(Closed { ended: row.terms.end_at_ms <= now_ms, row })
+        let (number, wait) = self.closings.open();
+        let room = self.rooms.get(auction_id);
+        room.closings.borrow_mut().push_back(Closing { now_ms, deadline, number });
+        self.start(&room);
+        wait.await
     }
 
-    pub(crate) async fn forget(&self, _id: u64, _deadline: Instant) -> Result<(), StoreError> {
-        Ok(())
+    /// See [`super::Auctions::forget`].
+    pub async fn forget(&self, auction_id: u64, deadline: Instant) -> Result<(), StoreError> {
+        if let Some(room) = self.rooms.peek(auction_id) {
+            *room.known.borrow_mut() = None;
+        }
+        self.tell_changed(auction_id);
+        let keys = Keys::of(auction_id, self.redis.run());
+        let dropped = script::drop_state(&self.redis, &keys, Some(&self.owner));
+        tokio::time::timeout_at(deadline.into(), dropped)
+            .await
+            .unwrap_or(Err(StoreError::DeadlineExceeded))
     }
+
+    /// See [`super::Auctions::beat`].
+    pub async fn beat(&self, now_ms: i64, deadline: Instant) -> Result<Beat, StoreError> {
+        let (asked, time) = (Instant::now(), self.redis.call(|cmd| cmd.arg("TIME")));
+        let time = tokio::time::timeout_at(deadline.into(), time)
+            .await
+            .unwrap_or(Err(StoreError::DeadlineExceeded))?;
+        let theirs = unix_ms(&time)
+            .ok_or_else(|| StoreError::corrupt(Server::Redis, "TIME gave no time"))?;
+        let way = i64::try_from(asked.elapsed().as_millis() / 2).unwrap_or_default();
+        let Said::Beat(pulse) = self.looks.submit(Ask::Beat, deadline).await? else {
+            return Err(mistaken());
+        };
+        self.epoch.set(pulse.epoch.max(self.epoch.get()));
+        let skew_ms = theirs - way - now_ms;
+        Ok(Beat { epoch: pulse.epoch, outage_ms: pulse.outage_ms, skew_ms })
+    }
+
+    /// Names this owner, and the outages that it knows of.
+    fn label(&self) -> Rc<str> {
+        format!("{}:{}", self.owner, self.epoch.get()).into()
+    }
+
+    /// See [`super::Auctions::on_news`].
+    pub fn on_news(&self, tell: Tell) {
+        // The first stays, as documented.
+        let _ = self.tell.set(tell);
+    }
+
+    /// See [`super::Auctions::listen`].
+    pub fn listen(&self, auction_id: u64) {
+        let mut heard = self.heard.borrow_mut();
+        let count = heard.entry(auction_id).or_default();
+        *count += 1;
+        if *count == 1 {
+            self.redis.subscribe(script::channel_of(auction_id).as_bytes());
+        }
+    }
+
+    /// See [`super::Auctions::unlisten`].
+    pub fn unlisten(&self, auction_id: u64) {
+        let mut heard = self.heard.borrow_mut();
+        let Some(count) = heard.get_mut(&auction_id) else { return };
+        *count -= 1;
+        if *count == 0 {
+            heard.remove(&auction_id);
+            self.redis.unsubscribe(script::channel_of(auction_id).as_bytes());
+        }
+    }
+
+    /// Something was published about an auction; what we did ourselves we tell ourselves.
+    fn hears(&self, auction_id: u64, message: &[u8]) {
+        if !message.starts_with(self.owner.as_bytes()) {
+            self.tell_changed(auction_id);
+        }
+    }
+
+    fn is_heard(&self, auction_id: u64) -> bool {
+        self.heard.borrow().contains_key(&auction_id)
+    }
+
+    fn tell(&self, news: News<'_>) {
+        if let Some(tell) = self.tell.get() {
+            tell(news);
+        }
+    }
+
+    fn tell_changed(&self, auction_id: u64) {
+        if self.is_heard(auction_id) {
+            self.tell(News::Changed(auction_id));
+        }
+    }
+
+    /// How many questions and commits wait.
+    pub fn waiting(&self) -> (usize, usize) {
+        (self.looks.waiting(), self.commits.waiting())
+    }
+
+    /// Answers what waits and closes the connections.
+    pub async fn shut(&self) {
+        self.is_closing.set(true);
+        let answered = async {
+            loop {
+                let left = self.crowd.left.notified();
+                if self.crowd.count.get() == 0 {
+                    break;
+                }
+                left.await;
+            }
+        };
+        // What hangs for longer is given up with its connection.
+        let _ = tokio::time::timeout(TRANSACTION_MAX, answered).await;
+        self.commits.close().await;
+        self.looks.close().await;
+    }
+}
+
+/// What TIME says, in milliseconds.
+fn unix_ms(time: &Reply) -> Option<i64> {
+    let Reply::Array(parts) = time else { return None };
+    let [Reply::Bulk(seconds), Reply::Bulk(micros)] = &parts[..] else { return None };
+    let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<i64>().ok();
+    Some(number(seconds)? * 1000 + number(micros)? / 1000)
 }

@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used)] // a test has no readers and fails by panicking
 
+mod auctions;
 mod cache;
 mod failures;
 mod harness;

@@ -1,0 +1,270 @@
+//! Accepted bids on their way into the database: those of many auctions in one transaction.
+//!
+//! An auction's row changes only if it is as it was when the bids were decided, so a commit that
+//! stands proves that they follow the ones before. Who finds another row looks whether somebody
+//! else has finished the same bids.
+
+use super::look::bids;
+use crate::auctions::BidRow;
+use crate::error::StoreError;
+use crate::limits::{COMMIT_ATTEMPTS, COMMITS_AT_ONCE, COMMITS_MAX, TRANSACTION_MAX};
+use crate::mysql::{Kind, Line, Outcome, is_contention, meaning};
+use data_encoding::HEXLOWER;
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Error, Value};
+use souk_meter::{Batch, Queue};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// A value in a unique index is there already: here, a bid whose auction's row does not count it.
+const DUPLICATE: u16 = 1062;
+
+/// Bids of one auction that follow each other.
+pub struct Commit {
+    pub auction_id: u64,
+    /// The auction's when they were decided.
+    pub version: u64,
+    /// What of the end was added for outages when they were decided, milliseconds.
+    pub outage_ms: i64,
+    /// Never empty.
+    pub bids: Vec<BidRow>,
+    /// After the last one.
+    pub leader_max: i64,
+    /// After the last one.
+    pub extended: u32,
+}
+
+/// What became of bids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Committed {
+    /// They are durable.
+    Written,
+    /// They are durable: somebody else had written them.
+    Found,
+    /// Something else came in between, and not all of them are there.
+    Conflict,
+}
+
+/// How bids are committed.
+pub struct Commits;
+
+impl Commit {
+    fn first(&self) -> u64 {
+        self.bids.first().map_or(0, |bid| bid.sequence)
+    }
+
+    fn last(&self) -> &BidRow {
+        self.bids.last().expect("never empty")
+    }
+}
+
+impl Kind for Commits {
+    type Job = Rc<Commit>;
+    type Done = Committed;
+    type Failure = StoreError;
+
+    const GROUP_MAX: usize = COMMITS_AT_ONCE;
+    const WAITING_MAX: usize = COMMITS_MAX;
+    const TIME_MAX: Duration = TRANSACTION_MAX;
+    const SPAN: &'static str = "mysql bids";
+    const QUEUE: Queue = Queue::MysqlWrite;
+    const BATCH: Batch = Batch::MysqlWrite;
+
+    fn store_failure(failure: &StoreError) -> Option<&StoreError> {
+        Some(failure)
+    }
+
+    async fn run(
+        &self,
+        line: &mut Line,
+        jobs: &[Rc<Commit>],
+        outcomes: &mut [Option<Outcome<Commits>>],
+    ) -> Result<(), StoreError> {
+        let conn = line.get_alive().await?;
+        for _ in 0..COMMIT_ATTEMPTS {
+            let open: Vec<usize> = (0..jobs.len()).filter(|&it| outcomes[it].is_none()).collect();
+            let (together, more) = chains(jobs, &open);
+            if together.is_empty() {
+                return Ok(());
+            }
+            let stands = match write(conn, jobs, &together).await {
+                Ok(stands) => stands,
+                Err(Error::Server(said)) if is_contention(said.code) => None,
+                Err(Error::Server(said)) if said.code == DUPLICATE => Some(false),
+                Err(error) => return Err(meaning(&error)),
+            };
+            if stands == Some(true) {
+                together.iter().for_each(|&it| outcomes[it] = Some(Ok(Committed::Written)));
+                if more {
+                    continue;
+                }
+                return Ok(());
+            }
+            conn.query_drop("ROLLBACK").await.map_err(|error| meaning(&error))?;
+            if stands == Some(false) {
+                let sorted = sort(conn, jobs, &together).await;
+                for (place, committed) in sorted.map_err(|error| meaning(&error))? {
+                    outcomes[place] = Some(Ok(committed));
+                }
+            }
+        }
+        for outcome in outcomes.iter_mut().filter(|outcome| outcome.is_none()) {
+            *outcome = Some(Err(StoreError::database("the auction is locked by others")));
+        }
+        Ok(())
+    }
+}
+
+/// The places of those that can be written together, each auction's following each other; and
+/// whether others are left.
+fn chains(jobs: &[Rc<Commit>], open: &[usize]) -> (Vec<usize>, bool) {
+    let mut last: BTreeMap<u64, (u64, u64, i64)> = BTreeMap::new();
+    let mut cut = BTreeSet::new();
+    let mut together = Vec::with_capacity(open.len());
+    for &place in open {
+        let job = &jobs[place];
+        let fits = last.get(&job.auction_id).is_none_or(|&(sequence, version, outage_ms)| {
+            job.first() == sequence + 1 && job.version == version && job.outage_ms == outage_ms
+        });
+        if fits && !cut.contains(&job.auction_id) {
+            let end = (job.last().sequence, job.version, job.outage_ms);
+            last.insert(job.auction_id, end);
+            together.push(place);
+        } else {
+            cut.insert(job.auction_id);
+        }
+    }
+    let more = together.len() < open.len();
+    (together, more)
+}
+
+/// One transaction. `Some(true)`: it stands; `Some(false)`: an auction was not as expected.
+async fn write(
+    conn: &mut Conn,
+    jobs: &[Rc<Commit>],
+    places: &[usize],
+) -> Result<Option<bool>, Error> {
+    const SQL: &str = "UPDATE JSON_TABLE(?, '$[*]' COLUMNS ( \
+           id BIGINT UNSIGNED PATH '$[0]', expected BIGINT UNSIGNED PATH '$[1]', \
+           version BIGINT UNSIGNED PATH '$[2]', sequence BIGINT UNSIGNED PATH '$[3]', \
+           price BIGINT PATH '$[4]', leader_id BIGINT UNSIGNED PATH '$[5]', \
+           leader_max BIGINT PATH '$[6]', at_ms BIGINT PATH '$[7]', \
+           ends_at_ms BIGINT PATH '$[8]', outage_ms BIGINT PATH '$[9]', \
+           extended INT UNSIGNED PATH '$[10]', head CHAR(64) PATH '$[11]')) AS d \
+         STRAIGHT_JOIN auctions AS a FORCE INDEX (PRIMARY) ON a.id = d.id \
+         SET a.sequence = d.sequence, a.price = d.price, a.leader_id = d.leader_id, \
+           a.leader_max = d.leader_max, a.last_at_ms = d.at_ms, \
+           a.ends_at_ms = d.ends_at_ms + a.outage_ms - d.outage_ms, \
+           a.extended = d.extended, a.head = UNHEX(d.head) \
+         WHERE a.sequence = d.expected AND a.version = d.version AND a.phase = 'open'";
+    // In the order of ids, so that two shards do not wait for each other.
+    let mut rows: BTreeMap<u64, (u64, &Commit)> = BTreeMap::new();
+    for &place in places {
+        let job = &jobs[place];
+        let row = rows.entry(job.auction_id).or_insert((job.first() - 1, job));
+        row.1 = job;
+    }
+    let row = |(id, (expected, job)): (&u64, &(u64, &Commit))| {
+        let last = job.last();
+        let after = (last.sequence, last.price, last.leader_id, job.leader_max, last.at_ms);
+        let (sequence, price, leader, leader_max, at) = after;
+        let (version, extended, head) = (job.version, job.extended, HEXLOWER.encode(&last.head));
+        let end = (last.ends_at_ms, job.outage_ms);
+        (
+            *id, *expected, version, sequence, price, leader, leader_max, at, end.0, end.1,
+            extended, head,
+        )
+    };
+    let document: Vec<_> = rows.iter().map(row).collect();
+    let document = serde_json::to_vec(&document).expect("numbers and texts are JSON");
+    conn.query_drop("START TRANSACTION").await?;
+    conn.exec_drop(SQL, (Value::Bytes(document),)).await?;
+    if conn.affected_rows() != rows.len() as u64 {
+        return Ok(Some(false));
+    }
+    conn.query_drop(insert(places.iter().flat_map(|&place| &jobs[place].bids))).await?;
+    conn.query_drop("COMMIT").await?;
+    Ok(Some(true))
+}
+
+/// The bids as one statement: numbers and hex digits only. It costs the server less than a JSON
+/// document of as many rows.
+fn insert<'a>(bids: impl Iterator<Item = &'a BidRow>) -> String {
+    let mut sql = String::with_capacity(64 * 1024);
+    sql.push_str(
+        "INSERT INTO bids (auction_id, sequence, bidder_id, amount, max_amount, price, leader_id, \
+         at_ms, ends_at_ms, head, bid_id) VALUES ",
+    );
+    for (place, bid) in bids.enumerate() {
+        let BidRow { auction_id, sequence, bidder_id, amount, max_amount, .. } = bid;
+        let BidRow { price, leader_id, at_ms, ends_at_ms, .. } = bid;
+        let comma = if place > 0 { "," } else { "" };
+        write!(
+            sql,
+            "{comma}({auction_id},{sequence},{bidder_id},{amount},{max_amount},{price},\
+             {leader_id},{at_ms},{ends_at_ms},x'"
+        )
+        .expect("memory takes any text");
+        HEXLOWER.encode_append(&bid.head, &mut sql);
+        match &bid.bid_id {
+            Some(bid_id) => {
+                sql.push_str("',x'");
+                HEXLOWER.encode_append(bid_id.as_bytes(), &mut sql);
+                sql.push_str("')");
+            }
+            None => sql.push_str("',NULL)"),
+        }
+    }
+    sql
+}
+
+/// Tells apart why rows were not as expected: what is done already, and what cannot be done any
+/// more. The others can be tried again.
+async fn sort(
+    conn: &mut Conn,
+    jobs: &[Rc<Commit>],
+    places: &[usize],
+) -> Result<Vec<(usize, Committed)>, Error> {
+    const SQL: &str = "SELECT a.id, a.sequence, a.version, a.phase = 'open' \
+         FROM JSON_TABLE(?, '$[*]' COLUMNS (id BIGINT UNSIGNED PATH '$')) AS d \
+         STRAIGHT_JOIN auctions AS a FORCE INDEX (PRIMARY) ON a.id = d.id";
+    let ids: BTreeSet<u64> = places.iter().map(|&place| jobs[place].auction_id).collect();
+    let ids = serde_json::to_vec(&ids).expect("numbers are JSON");
+    let rows: Vec<(u64, u64, u64, bool)> = conn.exec(SQL, (Value::Bytes(ids),)).await?;
+    let mut rows: BTreeMap<u64, (u64, u64, bool)> = rows
+        .into_iter()
+        .map(|(id, sequence, version, open)| (id, (sequence, version, open)))
+        .collect();
+    let mut sorted = Vec::new();
+    let mut lost = BTreeSet::new();
+    for &place in places {
+        let job = &jobs[place];
+        let end = job.last().sequence;
+        let committed = match rows.get_mut(&job.auction_id) {
+            _ if lost.contains(&job.auction_id) => Some(Committed::Conflict),
+            Some((sequence, ..)) if end <= *sequence => {
+                let there = are_there(conn, job).await?;
+                Some(if there { Committed::Found } else { Committed::Conflict })
+            }
+            Some((sequence, version, true))
+                if job.first() == *sequence + 1 && job.version == *version =>
+            {
+                *sequence = end;
+                None
+            }
+            _ => Some(Committed::Conflict),
+        };
+        if committed == Some(Committed::Conflict) {
+            lost.insert(job.auction_id);
+        }
+        sorted.extend(committed.map(|committed| (place, committed)));
+    }
+    Ok(sorted)
+}
+
+/// Whether exactly these bids are in the database.
+async fn are_there(conn: &mut Conn, job: &Commit) -> Result<bool, Error> {
+    Ok(bids(conn, job.auction_id, job.first(), job.last().sequence).await? == job.bids)
+}

@@ -1,0 +1,330 @@
+//! The task of a room: has offers decided, and what is accepted committed.
+
+use super::commit::{Commit, Committed};
+use super::look::{Ask, Named, Said};
+use super::room::{Held, Known, Room, Seat, Waiting, unknown};
+use super::script::{self, NotDecided, Verdict};
+use super::{Engine, far};
+use crate::auctions::chain::next_head;
+use crate::auctions::rules::Refusal;
+use crate::auctions::{AuctionRow, BidError, BidRow, News, Offer, Phase, Placed};
+use crate::error::{Server, StoreError};
+use crate::limits::{OFFER_ATTEMPTS, OFFERS_AT_ONCE};
+use crate::slots::after_ready_tasks;
+use std::rc::Rc;
+use std::time::Instant;
+
+/// An accepted bid on its way, and who offered it.
+struct Guest {
+    seat: Seat,
+    now_ms: i64,
+    deadline: Instant,
+    attempts: u8,
+}
+
+/// A refused offer that may be a repetition.
+struct Doubtful {
+    seat: Seat,
+    name: Named,
+    refusal: Refusal,
+}
+
+/// Works in a room until nothing waits there.
+pub async fn work(engine: Rc<Engine>, room: Rc<Room>) {
+    loop {
+        after_ready_tasks().await;
+        let closing = room.closings.borrow_mut().pop_front();
+        if let Some(closing) = closing {
+            let closed = if closing.deadline <= Instant::now() {
+                Err(StoreError::DeadlineExceeded)
+            } else {
+                engine.close_now(&room, closing.now_ms).await
+            };
+            engine.closings.fill(closing.number, closed);
+            continue;
+        }
+        if room.waiting.borrow().is_empty() {
+            break;
+        }
+        match engine.know(&room).await {
+            Ok(Some(Known::Live(held))) => engine.decide(&room, &held).await,
+            Ok(Some(Known::Over(row))) => engine.refuse_all(&room, &row).await,
+            Ok(None) => {
+                for waiting in room.take(usize::MAX) {
+                    waiting.seat.answer(Err(BidError::Missing));
+                }
+            }
+            Err(error) => room.fail(&error, &engine.closings),
+        }
+    }
+    room.is_working.set(false);
+}
+
+impl Engine {
+    /// Has what waits decided, as much as one call takes.
+    async fn decide(self: &Rc<Self>, room: &Rc<Room>, held: &Rc<Held>) {
+        let offers = self.fresh(room.take(OFFERS_AT_ONCE));
+        let offers = self.resolve_doubts(room.id, offers).await;
+        if offers.is_empty() {
+            return;
+        }
+        match script::bid(&self.redis, held, &self.owner, &offers).await {
+            Ok((before, verdicts)) if before == held.sequence.get() => {
+                self.deliver(room, held, offers, &verdicts);
+            }
+            Ok(_) | Err(NotDecided::Adopt) => {
+                room.drop_held(held);
+                let again = offers.into_iter().filter_map(|mut it| {
+                    it.attempts += 1;
+                    if it.attempts < OFFER_ATTEMPTS {
+                        return Some(it);
+                    }
+                    it.fail(StoreError::Busy(Server::Redis));
+                    None
+                });
+                room.put_back(again);
+            }
+            Err(NotDecided::Store(error @ StoreError::Busy(_))) => {
+                offers.into_iter().for_each(|it| it.fail(error.clone()));
+            }
+            Err(NotDecided::Store(error)) => {
+                room.drop_held(held);
+                let why = error.to_string();
+                offers.into_iter().for_each(|it| it.seat.answer(Err(unknown(&why).into())));
+            }
+        }
+    }
+
+    /// Those that somebody still waits for.
+    fn fresh(&self, offers: Vec<Waiting>) -> Vec<Waiting> {
+        let now = Instant::now();
+        let (fresh, late): (Vec<_>, Vec<_>) = offers.into_iter().partition(|it| it.deadline > now);
+        late.into_iter().for_each(|it| it.fail(StoreError::DeadlineExceeded));
+        fresh
+    }
+
+    /// Answers offers that were accepted once and turn out to be committed; gives back the others.
+    async fn resolve_doubts(&self, id: u64, offers: Vec<Waiting>) -> Vec<Waiting> {
+        let sequences = || offers.iter().filter_map(|it| it.doubt.as_ref()).map(|bid| bid.sequence);
+        let (Some(from), Some(to)) = (sequences().min(), sequences().max()) else { return offers };
+        let bids = match self.looks.submit(Ask::Bids(id, from, to), far()).await {
+            Ok(Said::Bids(bids)) => bids,
+            Ok(_) => Vec::new(),
+            Err(error) => {
+                let (doubtful, rest): (Vec<_>, Vec<_>) =
+                    offers.into_iter().partition(|it| it.doubt.is_some());
+                doubtful.into_iter().for_each(|it| it.fail(error.clone()));
+                return rest;
+            }
+        };
+        let mut rest = Vec::with_capacity(offers.len());
+        for mut waiting in offers {
+            let Some(doubt) = waiting.doubt.take() else {
+                rest.push(waiting);
+                continue;
+            };
+            match bids.iter().find(|bid| is_same(bid, &doubt)) {
+                Some(bid) => {
+                    let placed = Placed { bid: bid.clone(), repeated: false };
+                    waiting.seat.answer(Ok(placed));
+                }
+                None => rest.push(waiting),
+            }
+        }
+        rest
+    }
+
+    /// Nothing is accepted any more.
+    async fn refuse_all(self: &Rc<Self>, room: &Rc<Room>, row: &AuctionRow) {
+        let offers = self.resolve_doubts(room.id, room.take(OFFERS_AT_ONCE)).await;
+        let refusal = Refusal::Ended { ends_at_ms: row.terms.end_at_ms };
+        let mut doubtful = Vec::new();
+        for waiting in offers {
+            if row.phase == Phase::Cancelled {
+                waiting.seat.answer(Err(BidError::Cancelled));
+            } else {
+                doubtful.extend(refuse(room.id, waiting.seat, waiting.offer, refusal));
+            }
+        }
+        self.look_for_repetitions(room, doubtful);
+    }
+
+    /// Sends what was accepted to be committed, and answers what was refused.
+    fn deliver(
+        self: &Rc<Self>,
+        room: &Rc<Room>,
+        held: &Rc<Held>,
+        offers: Vec<Waiting>,
+        verdicts: &[Verdict],
+    ) {
+        let (mut guests, mut doubtful) = (Vec::new(), Vec::new());
+        let (auction_id, version, outage_ms, salt) = {
+            let row = held.row.borrow();
+            (row.id, row.version, row.outage_ms, row.salt)
+        };
+        let bids = Vec::with_capacity(offers.len());
+        let mut commit =
+            Commit { auction_id, version, outage_ms, bids, leader_max: 0, extended: 0 };
+        let (mut sequence, mut head) = (held.sequence.get(), held.head.get());
+        for (waiting, verdict) in offers.into_iter().zip(verdicts) {
+            let Waiting { offer, now_ms, deadline, seat, attempts, .. } = waiting;
+            match *verdict {
+                Verdict::Refused(refusal) => {
+                    doubtful.extend(refuse(auction_id, seat, offer, refusal));
+                }
+                Verdict::Accepted { price, leader_id, leader_max, ends_at_ms, extended, at_ms } => {
+                    let Offer { bidder_id, amount, max_amount, bid_id } = offer;
+                    sequence += 1;
+                    let mut bid = BidRow {
+                        auction_id,
+                        sequence,
+                        bidder_id,
+                        amount,
+                        max_amount,
+                        price,
+                        leader_id,
+                        at_ms,
+                        ends_at_ms,
+                        head,
+                        bid_id,
+                    };
+                    head = next_head(&head, &salt, &bid);
+                    bid.head = head;
+                    (commit.leader_max, commit.extended) = (leader_max, extended);
+                    commit.bids.push(bid);
+                    guests.push(Guest { seat, now_ms, deadline, attempts });
+                }
+            }
+        }
+        held.sequence.set(sequence);
+        held.head.set(head);
+        if !guests.is_empty() {
+            room.begin_commit();
+            let (engine, room, held) = (self.clone(), room.clone(), held.clone());
+            tokio_uring::spawn(async move { engine.commit(&room, &held, commit, guests).await });
+        }
+        self.look_for_repetitions(room, doubtful);
+    }
+
+    /// Commits bids; their answers and news follow.
+    async fn commit(
+        self: &Rc<Self>,
+        room: &Rc<Room>,
+        held: &Rc<Held>,
+        commit: Commit,
+        guests: Vec<Guest>,
+    ) {
+        let commit = Rc::new(commit);
+        let committed = self.commits.submit(commit.clone(), far()).await;
+        match committed {
+            Ok(Committed::Written | Committed::Found) => self.tell_bids(held, &commit),
+            Ok(Committed::Conflict) | Err(_) => room.drop_held(held),
+        }
+        let bids = match Rc::try_unwrap(commit) {
+            Ok(commit) => commit.bids,
+            Err(shared) => shared.bids.clone(),
+        };
+        let guests = bids.into_iter().zip(guests);
+        match committed {
+            Ok(Committed::Written | Committed::Found) => {
+                for (bid, guest) in guests {
+                    guest.seat.answer(Ok(Placed { bid, repeated: false }));
+                }
+            }
+            Ok(Committed::Conflict) => {
+                room.put_back(guests.map(|(bid, guest)| guest.again(bid)));
+                self.start(room);
+            }
+            Err(error) => {
+                let why = error.to_string();
+                guests.for_each(|(_, guest)| guest.seat.answer(Err(unknown(&why).into())));
+            }
+        }
+        room.end_commit();
+    }
+
+    /// What was committed, for whoever listens.
+    fn tell_bids(&self, held: &Held, commit: &Commit) {
+        let mut row = held.row.borrow_mut();
+        let Some(last) = commit.bids.last() else { return };
+        if last.sequence > row.sequence {
+            (row.sequence, row.head) = (last.sequence, last.head);
+            (row.price, row.leader_id) = (last.price, last.leader_id);
+            (row.leader_max, row.extended) = (commit.leader_max, commit.extended);
+            (row.terms.end_at_ms, row.last_at_ms) = (last.ends_at_ms, last.at_ms);
+        }
+        drop(row);
+        if self.is_heard(commit.auction_id) {
+            self.tell(News::Bids(&held.row.borrow(), &commit.bids));
+        }
+    }
+
+    /// Gives the first answer again to those that were accepted before; the others are refused.
+    fn look_for_repetitions(self: &Rc<Self>, room: &Rc<Room>, doubtful: Vec<Doubtful>) {
+        if doubtful.is_empty() {
+            return;
+        }
+        let (engine, room) = (self.clone(), room.clone());
+        tokio_uring::spawn(async move {
+            room.all_committed().await;
+            let names = doubtful.iter().map(|it| it.name.clone()).collect();
+            let bids = match engine.looks.submit(Ask::Named(names), far()).await {
+                Ok(Said::Bids(bids)) => bids,
+                Ok(_) => Vec::new(),
+                Err(error) => {
+                    doubtful.into_iter().for_each(|it| it.seat.answer(Err(error.clone().into())));
+                    return;
+                }
+            };
+            for Doubtful { seat, name, refusal } in doubtful {
+                let first = bids.iter().find(|bid| {
+                    bid.bidder_id == name.bidder_id && bid.bid_id.as_ref() == Some(&name.bid_id)
+                });
+                seat.answer(match first {
+                    Some(bid) => Ok(Placed { bid: bid.clone(), repeated: true }),
+                    None => Err(BidError::Refused(refusal)),
+                });
+            }
+        });
+    }
+}
+
+impl Guest {
+    /// The offer once more: its bid was not committed, or not by us.
+    fn again(self, bid: BidRow) -> Waiting {
+        let BidRow { bidder_id, amount, max_amount, .. } = bid;
+        Waiting {
+            offer: Offer { bidder_id, amount, max_amount, bid_id: bid.bid_id.clone() },
+            now_ms: self.now_ms,
+            deadline: self.deadline,
+            seat: self.seat,
+            attempts: self.attempts + 1,
+            doubt: Some(Box::new(bid)),
+        }
+    }
+}
+
+/// Answers a refused offer, unless it may be a repetition: an accepted bid that is offered again is
+/// always refused.
+fn refuse(auction_id: u64, seat: Seat, offer: Offer, refusal: Refusal) -> Option<Doubtful> {
+    match (offer.bid_id, refusal) {
+        (None, _) | (_, Refusal::NotStarted | Refusal::OwnAuction) => {
+            seat.answer(Err(BidError::Refused(refusal)));
+            None
+        }
+        (Some(bid_id), _) => {
+            let name = Named { auction_id, bidder_id: offer.bidder_id, bid_id };
+            Some(Doubtful { seat, name, refusal })
+        }
+    }
+}
+
+/// Whether a committed bid is the one that was accepted: price and end may have been decided again,
+/// upon another row.
+fn is_same(bid: &BidRow, accepted: &BidRow) -> bool {
+    let offer = |bid: &BidRow| (bid.bidder_id, bid.amount, bid.max_amount);
+    bid.sequence == accepted.sequence
+        && bid.at_ms == accepted.at_ms
+        && offer(bid) == offer(accepted)
+        && bid.bid_id == accepted.bid_id
+}

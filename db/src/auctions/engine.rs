@@ -3,8 +3,8 @@
 //! MySQL is the truth, Redis decides. A shard adopts an auction: it finishes what others left
 //! undone and makes the state in Redis from the row. From then on one script call decides all
 //! offers that wait for the auction, and their commit joins those of other auctions. A commit
-//! changes only the row that the bids were decided upon, so a lost Redis, a second daemon or a wrong
-//! clock can refuse bids, never break their order.
+//! changes only the row that the bids were decided upon, so a lost Redis, a second daemon or a
+//! wrong clock can refuse bids, never break their order.
 
 mod adopt;
 mod commit;

@@ -106,7 +106,7 @@ impl Engine {
             };
             let committed = self.commits.submit(Rc::new(commit), far()).await?;
             if committed == Committed::Written {
-                tracing::info!(auction = id, "finished bids that somebody else had begun");
+                tracing::debug!(auction = id, "finished bids that somebody else had begun");
                 // Who does not hear it looks later.
                 let _ = script::publish(&self.redis, &keys, &self.owner).await;
                 self.tell_changed(id);

@@ -1,7 +1,7 @@
 //! Auctions: what they are, the bids on them, how they come out.
 //!
-//! Bids are decided in Redis, one script a batch, and are true once they are committed to MySQL: the
-//! rows of `auctions` and `bids` are the truth, and what Redis holds is made from them. See
+//! Bids are decided in Redis, one script a batch, and are true once they are committed to MySQL:
+//! the rows of `auctions` and `bids` are the truth, and what Redis holds is made from them. See
 //! [`rules`] for what is accepted.
 
 pub mod chain;
@@ -334,8 +334,8 @@ pub enum News<'a> {
     Changed(u64),
 }
 
-/// Auctions of one shard's stores. Deadlines are moments past which nobody waits any more: what has
-/// not been begun by then fails with [`StoreError::DeadlineExceeded`].
+/// Auctions of one shard's stores. Deadlines are moments past which nobody waits any more: what
+/// has not been begun by then fails with [`StoreError::DeadlineExceeded`].
 pub struct Auctions {
     engine: Rc<Engine>,
     store: Store,
@@ -410,9 +410,9 @@ impl Auctions {
 
     /// How many reads and changes wait.
     pub(crate) fn waiting(&self) -> (usize, usize) {
+        let (looks, commits) = self.engine.waiting();
         let (reads, changes) = self.store.waiting();
-        let (looks, bids) = self.engine.waiting();
-        (reads + looks, changes + bids)
+        (looks + reads, commits + changes)
     }
 
     /// Finishes what runs and closes the connections.

@@ -70,8 +70,8 @@ impl Report {
 
 /// Walks auctions and their bids as they are at one moment. `acks` are acknowledgements, a JSON
 /// object a line as the answer to an accepted bid has it: `auction_id`, `sequence`, `price`, and if
-/// they are there `bid_id`, `head` and `user_id`, ids as numbers or texts. Each must be a bid of its
-/// auction.
+/// they are there `bid_id`, `head` and `user_id`, ids as numbers or texts. Each must be a bid of
+/// its auction.
 ///
 /// An auction that is over has a minute, by the database's clock, until it must be settled.
 ///

@@ -2,6 +2,7 @@
 
 use super::scene::{HOUR, SELLER, T0, bid, number, put_up, terms};
 use crate::harness::{join_all, settings, soon, stack, with_stores};
+use souk_db::StoreError;
 use souk_db::auctions::chain::first_head;
 use souk_db::auctions::rules::Step;
 use souk_db::auctions::{AuctionError, Phase, Range, Terms};
@@ -139,5 +140,22 @@ fn a_user_watches_auctions_that_there_are() {
         it.watch(5, two, false, soon()).await.unwrap();
         it.watch(5, two, false, soon()).await.unwrap();
         assert_eq!(it.watched(5, &[one, two], soon()).await.unwrap(), [0_u64; 0]);
+    });
+}
+
+#[test]
+fn a_row_that_cannot_be_read_is_called_so() {
+    let stack = stack();
+    with_stores(&settings(&stack), async |stores| {
+        let (good, bad) = (put_up(stores, &terms()).await, put_up(stores, &terms()).await);
+        for damage in ["increments = '[[1]]'", "increments = ''"] {
+            stack.sql(&format!("UPDATE auctions SET {damage} WHERE id = {}", bad.id)).unwrap();
+            let read = stores.auctions.row(bad.id, soon()).await;
+            assert!(matches!(read, Err(StoreError::Corrupt { .. })), "{read:?}");
+            let cancelled = stores.auctions.cancel(bad.id, SELLER, T0, soon()).await;
+            let is_said = matches!(cancelled, Err(AuctionError::Store(StoreError::Corrupt { .. })));
+            assert!(is_said, "{cancelled:?}");
+            assert_eq!(stores.auctions.row(good.id, soon()).await.unwrap().as_deref(), Some(&good));
+        }
     });
 }

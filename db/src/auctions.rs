@@ -410,9 +410,9 @@ impl Auctions {
 
     /// How many reads and changes wait.
     pub(crate) fn waiting(&self) -> (usize, usize) {
+        let (looks, commits) = self.engine.waiting();
         let (reads, changes) = self.store.waiting();
-        let (looks, bids) = self.engine.waiting();
-        (reads + looks, changes + bids)
+        (looks + reads, commits + changes)
     }
 
     /// Finishes what runs and closes the connections.

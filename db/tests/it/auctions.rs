@@ -1,6 +1,8 @@
 //! Auctions: what bids do, whoever takes them and whatever happens meanwhile.
 
 mod bids;
+mod owners;
+mod twins;
 
 use crate::harness::soon;
 use data_encoding::HEXLOWER;

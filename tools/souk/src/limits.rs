@@ -18,6 +18,15 @@ pub const SEED_PROBES: u64 = 16;
 /// Connections that seed at once: more than the server has cores only wait for each other.
 pub const SEED_CONNECTIONS_MAX: usize = 4;
 
+/// Most live auctions to seed: a list of them is read page by page, and a demo ends long before.
+pub const SEED_AUCTIONS_MAX: u64 = 1_000_000;
+
+/// Auctions made by one transaction: some hundred kilobytes of rows.
+pub const SEED_LOTS: u64 = 1_000;
+
+/// Demo users who sell: enough that most bidders meet auctions of others.
+pub const SEED_SELLERS_MAX: usize = 1_000;
+
 /// How often a chunk is tried again after a deadlock between two of them.
 pub const SEED_TRIES: u32 = 10;
 

@@ -36,7 +36,7 @@ enum Command {
     Up(up::UpArgs),
     /// Bring the database schema up to date
     Migrate(migrate::MigrateArgs),
-    /// Make demo users user1…userN, all with the password "password"
+    /// Make demo users user1…userN, all with the password "password", and auctions of theirs
     Seed(seed::SeedArgs),
     /// Check the leaderboard's counts
     #[command(subcommand)]

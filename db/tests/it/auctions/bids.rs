@@ -109,7 +109,7 @@ fn garbage_in_redis_is_replaced_and_no_bid_is_lost() {
     make(&stack, &[plain()]);
     with_stores(&settings(&stack), async |stores| {
         let mut amount = 100;
-        bid(stores, 1, offer(2, amount)).await.unwrap();
+        bid(stores, 1, offer(4, amount)).await.unwrap();
         let key = |end: &str| {
             let keys = redis(&stack, &["KEYS", &format!("souk:{{a:1}}:*:{end}")]);
             keys.lines().find(|line| line.starts_with("souk")).unwrap().to_owned()
@@ -171,7 +171,9 @@ fn listeners_are_told_what_was_committed_and_what_others_did() {
             stores.health().await;
         }
         assert_eq!(told.take(), [(1, vec![])], "something may have been missed");
-        while !redis(&stack, &["PUBLISH", "souk:{a:1}:news", "somebody 4"]).contains(":1") {}
+        while !redis(&stack, &["PUBLISH", "souk:{a:1}:news", "somebody 4"]).contains(":1") {
+            stores.health().await;
+        }
         while told.borrow().is_empty() {
             stores.health().await;
         }

@@ -40,3 +40,46 @@ pub fn pseudonym(salt: &[u8; 16], user_id: u64) -> String {
     name.make_ascii_lowercase();
     name
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Made with another implementation of BLAKE3, from the lines as the documentation has them.
+    #[test]
+    fn heads_and_names_are_those_that_anybody_computes() {
+        let salt = std::array::from_fn(|n| u8::try_from(n).unwrap_or_default());
+        assert_eq!(pseudonym(&salt, 12), "bidder-4mguamol");
+        assert_eq!(pseudonym(&salt, (1 << 53) - 1), "bidder-cayb5bck");
+        let mut head = first_head(7);
+        let hex = "fc44ddf6caf3b7bbb2ebcbf525340e2ac50c5867c27576fa27717c93076f4886";
+        assert_eq!(HEXLOWER.encode(&head), hex);
+        let bids = [
+            (1, 12, 100, 0, "c98d6bd73066773de84b8bf8751923296d951653e1f1be6a71f5994597f6d2c0"),
+            (
+                2,
+                (1 << 53) - 1,
+                250,
+                1,
+                "6a10d00a1896f7c6ba692a601709b38055e17347707820ddbef59f026cb5b724",
+            ),
+        ];
+        for (sequence, bidder_id, amount, after, hex) in bids {
+            let bid = BidRow {
+                auction_id: 7,
+                sequence,
+                bidder_id,
+                amount,
+                max_amount: 999,
+                price: amount,
+                leader_id: bidder_id,
+                at_ms: 1_800_000_000_000 + after,
+                ends_at_ms: 1_800_003_600_000,
+                head: [0; 32],
+                bid_id: Some("not part of it".to_owned()),
+            };
+            head = next_head(&head, &salt, &bid);
+            assert_eq!(HEXLOWER.encode(&head), hex);
+        }
+    }
+}

@@ -188,3 +188,148 @@ impl Rules {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules() -> Rules {
+        Rules {
+            seller_id: 1,
+            start_price: 100,
+            increments: vec![Step { from: 0, step: 10 }, Step { from: 500, step: 50 }],
+            reserve: 0,
+            buy_now: 0,
+            start_at_ms: 1_000,
+            soft_window_ms: 0,
+            extensions_max: 0,
+        }
+    }
+
+    fn fresh() -> State {
+        State {
+            sequence: 0,
+            price: 0,
+            leader_id: 0,
+            leader_max: 0,
+            ends_at_ms: 10_000,
+            extended: 0,
+            last_at_ms: 0,
+        }
+    }
+
+    fn bid(bidder_id: u64, amount: i64, max_amount: i64) -> Bid {
+        Bid { bidder_id, amount, max_amount }
+    }
+
+    /// Bids one after another at one moment; price and leader after each that is accepted.
+    fn play(rules: &Rules, bids: &[(u64, i64, i64)]) -> Vec<Result<(i64, u64), Refusal>> {
+        let mut state = fresh();
+        let mut next = |&(bidder, amount, most): &(u64, i64, i64)| {
+            let before = state;
+            let decided = rules.decide(&mut state, bid(bidder, amount, most), 2_000);
+            if decided.is_err() {
+                assert_eq!(state, before, "a refused bid changes nothing");
+            }
+            decided.map(|_| (state.price, state.leader_id))
+        };
+        bids.iter().map(|bid| next(bid)).collect()
+    }
+
+    fn too_low(price: i64, minimum: i64) -> Result<(i64, u64), Refusal> {
+        Err(Refusal::TooLow { price, minimum })
+    }
+
+    #[test]
+    fn a_bid_must_reach_the_minimum_of_its_price() {
+        let bids = [(2, 99, 99), (2, 100, 100), (3, 109, 109), (3, 500, 500), (2, 549, 549)];
+        let expected =
+            [too_low(0, 100), Ok((100, 2)), too_low(100, 110), Ok((500, 3)), too_low(500, 550)];
+        assert_eq!(play(&rules(), &bids), expected);
+    }
+
+    #[test]
+    fn the_engine_bids_for_a_leader_no_more_than_is_needed() {
+        let cases: &[(&[(u64, i64, i64)], &[(i64, u64)])] = &[
+            // Another's bid is met with one increment more, up to the maximum.
+            (&[(2, 100, 300), (3, 150, 150)], &[(100, 2), (160, 2)]),
+            (&[(2, 100, 155), (3, 150, 150)], &[(100, 2), (155, 2)]),
+            // Of equal maxima the earlier one leads.
+            (&[(2, 100, 200), (3, 200, 200)], &[(100, 2), (200, 2)]),
+            // Who takes over pays one increment more than the maximum, or all of the own one.
+            (&[(2, 100, 200), (3, 110, 400)], &[(100, 2), (210, 3)]),
+            (&[(2, 100, 200), (3, 110, 205)], &[(100, 2), (205, 3)]),
+            (&[(2, 100, 200), (3, 300, 400)], &[(100, 2), (300, 3)]),
+            // A leader raises the maximum, not the price.
+            (&[(2, 100, 100), (2, 110, 300), (3, 200, 200)], &[(100, 2), (100, 2), (210, 2)]),
+        ];
+        for (bids, expected) in cases {
+            let expected: Vec<_> = expected.iter().map(|it| Ok(*it)).collect();
+            assert_eq!(play(&rules(), bids), expected, "{bids:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_bids_against_themselves_or_on_their_own() {
+        let bids = [(1, 100, 100), (2, 100, 200), (2, 500, 500), (2, 110, 200)];
+        let expected = [
+            Err(Refusal::OwnAuction),
+            Ok((100, 2)),
+            Err(Refusal::AlreadyLeading),
+            Err(Refusal::AlreadyLeading),
+        ];
+        assert_eq!(play(&rules(), &bids), expected);
+    }
+
+    #[test]
+    fn a_reserve_is_reached_at_once_by_a_maximum_that_covers_it() {
+        let rules = Rules { reserve: 300, ..rules() };
+        let bids = [(2, 100, 200), (3, 110, 350), (2, 320, 320)];
+        assert_eq!(play(&rules, &bids), [Ok((100, 2)), Ok((300, 3)), Ok((330, 3))]);
+    }
+
+    #[test]
+    fn the_price_that_ends_it_is_never_exceeded_and_ends_it() {
+        let rules = Rules { buy_now: 400, ..rules() };
+        let mut state = fresh();
+        rules.decide(&mut state, bid(2, 100, 390), 2_000).expect("accepted");
+        rules.decide(&mut state, bid(3, 900, 900), 3_000).expect("accepted");
+        assert_eq!((state.price, state.leader_id, state.ends_at_ms), (400, 3, 3_000));
+        let late = rules.decide(&mut state, bid(2, 1_000, 1_000), 3_000);
+        assert_eq!(late, Err(Refusal::Ended { ends_at_ms: 3_000 }));
+        // Also when two maxima meet there, and when the leader buys.
+        let met = play(&rules, &[(2, 100, 600), (3, 390, 700)]);
+        assert_eq!(met, [Ok((100, 2)), Ok((400, 3))]);
+        assert_eq!(play(&rules, &[(2, 100, 100), (2, 400, 400)]), [Ok((100, 2)), Ok((400, 2))]);
+    }
+
+    #[test]
+    fn a_bid_in_the_last_moments_moves_the_end_so_often_and_no_more() {
+        let rules = Rules { soft_window_ms: 1_000, extensions_max: 2, ..rules() };
+        let mut state = fresh();
+        let mut ends = Vec::new();
+        for (bidder, amount, now_ms) in
+            [(2, 100, 9_000), (3, 110, 9_001), (2, 120, 10_000), (3, 130, 10_900)]
+        {
+            rules.decide(&mut state, bid(bidder, amount, amount), now_ms).expect("accepted");
+            ends.push(state.ends_at_ms);
+        }
+        assert_eq!(ends, [10_000, 10_001, 11_000, 11_000]);
+        assert_eq!(state.extended, 2);
+    }
+
+    #[test]
+    fn time_never_goes_back_and_has_a_beginning_and_an_end() {
+        let rules = rules();
+        let mut state = fresh();
+        let mut at =
+            |bidder, amount, now_ms| rules.decide(&mut state, bid(bidder, amount, amount), now_ms);
+        assert_eq!(at(2, 100, 999), Err(Refusal::NotStarted));
+        assert_eq!(at(2, 100, 1_000), Ok(1_000));
+        assert_eq!(at(3, 200, 5_000), Ok(5_000));
+        assert_eq!(at(2, 300, 3_999), Err(Refusal::ClockBehind));
+        assert_eq!(at(2, 300, 4_000), Ok(5_000), "as of the bid before");
+        assert_eq!(at(3, 400, 10_000), Err(Refusal::Ended { ends_at_ms: 10_000 }));
+        assert_eq!(at(3, 400, 9_999), Ok(9_999));
+    }
+}

@@ -140,7 +140,7 @@ impl Auctions {
         let id = change.id;
         match self.store.change(Change::BySeller(change), deadline).await? {
             Changed::Row(row) => {
-                self.forget_soon(id, deadline).await;
+                self.say_changed(id, deadline).await;
                 Ok(*row)
             }
             _ => Err(mistaken().into()),
@@ -148,7 +148,7 @@ impl Auctions {
     }
 
     /// What was committed stands whatever Redis says: it is told for the sake of speed.
-    async fn forget_soon(&self, id: u64, deadline: Instant) {
+    async fn say_changed(&self, id: u64, deadline: Instant) {
         if let Err(error) = self.forget(id, deadline).await {
             tracing::debug!(auction = id, %error, "Redis was not told of a change");
         }
@@ -252,7 +252,7 @@ impl Auctions {
             };
             if let Some(settled) = settled {
                 // Also when the end has moved: it was closed above, and has to open again.
-                self.forget_soon(id, deadline).await;
+                self.say_changed(id, deadline).await;
                 return Ok(settled);
             }
         }

@@ -1,13 +1,16 @@
 //! Sellers, bidders and the end of an auction at the same time, from several daemons.
 
 use super::scene::{HOUR, SELLER, number, put_up, terms};
-use crate::harness::{join_all, on_a_ring, settings, soon, stack, with_stores};
+use crate::harness::{join_all, on_a_ring, settings, soon, stack, stack_of_its_own, with_stores};
 use souk_db::auctions::rules::Refusal;
-use souk_db::auctions::{AuctionError, BidError, BidRow, Offer, Placed, Settled, Terms};
+use souk_db::auctions::{
+    AuctionError, BidError, BidRow, Offer, Placed, Settled, SettlementRow, Terms,
+};
 use souk_db::operator::auctions::{Which, verify};
-use souk_db::{StoreSettings, Stores};
+use souk_db::{StoreError, StoreSettings, Stores};
 use souk_stack::Stack;
 use std::sync::Barrier;
+use std::time::{Duration, Instant};
 
 /// When these auctions begin: later than the server's clock, so that none is over by it.
 const BEGIN: i64 = 1_900_000_000_000;
@@ -200,4 +203,70 @@ fn bids_in_the_last_moment_count_in_the_settlement_or_are_refused() {
 #[test]
 fn an_end_that_bids_move_is_settled_when_it_has_come() {
     end_together(60_000);
+}
+
+#[test]
+fn while_redis_is_away_sellers_go_on_and_ends_wait_for_it() {
+    let mut stack = stack();
+    let settings = settings(&stack);
+    on_a_ring(async {
+        let stores = Stores::open(&settings).await.unwrap();
+        let plain = Terms { start_at_ms: BEGIN, end_at_ms: END, ..terms() };
+        let ids = put_up_all(&stores, 2, &plain).await;
+        let placed = bid(&stores, ids[0], 1, 2_500, BEGIN).await.expect("placed");
+        stack.redis().kill();
+        let new = Terms { title: "A vase".to_owned(), ..plain };
+        let edited = stores.auctions.edit(ids[1], SELLER, None, &new, BEGIN, soon()).await;
+        assert_eq!(edited.map(|it| it.version), Ok(2));
+        let failed = stores.auctions.settle(ids[0], END, soon()).await;
+        assert!(matches!(failed, Err(StoreError::Unavailable { .. })), "{failed:?}");
+        assert_eq!(number(&stack, "SELECT COUNT(*) FROM settlements"), 0);
+        stack.redis().restart().unwrap();
+        let settled = until_settled(&stores, ids[0]).await;
+        assert_eq!((settled.winner_id, settled.price), (Some(1), 2_500));
+        until_settled(&stores, ids[1]).await;
+        audited(&stack, &[placed]).await;
+        stores.close().await;
+    });
+}
+
+#[test]
+fn a_settlement_whose_caller_or_database_went_away_happens_once() {
+    let mut stack = stack_of_its_own();
+    let settings = settings(&stack);
+    on_a_ring(async {
+        let stores = Stores::open(&settings).await.unwrap();
+        let plain = Terms { start_at_ms: BEGIN, end_at_ms: END, ..terms() };
+        let ids = put_up_all(&stores, 24, &plain).await;
+        for &id in &ids {
+            let settling = stores.auctions.settle(id, END, soon());
+            if id % 8 == 0 {
+                stack.mariadb().kill();
+                let lost = settling.await;
+                assert!(matches!(lost, Err(StoreError::Unavailable { .. })), "{lost:?}");
+                stack.mariadb().restart().unwrap();
+            } else {
+                drop(tokio::time::timeout(Duration::from_millis(id % 4), settling).await);
+            }
+        }
+        for &id in &ids {
+            until_settled(&stores, id).await;
+        }
+        assert_eq!(number(&stack, "SELECT COUNT(*) FROM settlements"), 24);
+        audited(&stack, &[]).await;
+        stores.close().await;
+    });
+}
+
+/// Settles an auction as a daemon does: again, until the stores are there.
+async fn until_settled(stores: &Stores, id: u64) -> SettlementRow {
+    let until = soon();
+    loop {
+        match stores.auctions.settle(id, END, soon()).await {
+            Ok(Settled::Now(row) | Settled::Before(row)) => return row,
+            Ok(other) => panic!("auction {id}: {other:?}"),
+            Err(error) => assert!(Instant::now() < until, "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

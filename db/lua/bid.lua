@@ -73,7 +73,8 @@ for i = 7, #ARGV, 4 do
       elseif ends - at < window and extended < extensions then
         ends, extended = at + window, extended + 1
       end
-      local line = string.format('%s %s %s %.0f %s', ARGV[i], ARGV[i + 1], ARGV[i + 2], at, ARGV[i + 3])
+      local line = string.format('%s %s %s %.0f %s',
+        ARGV[i], ARGV[i + 1], ARGV[i + 2], at, ARGV[i + 3])
       redis.call('XADD', KEYS[2], string.format('%.0f-0', sequence), 'b', line)
       say(0, price, leader, max, ends, extended, at)
     elseif first then

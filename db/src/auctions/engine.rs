@@ -3,8 +3,8 @@
 //! MySQL is the truth, Redis decides. A shard adopts an auction: it finishes what others left
 //! undone and makes the state in Redis from the row. From then on one script call decides all
 //! offers that wait for the auction, and their commit joins those of other auctions. A commit
-//! changes only the row that the bids were decided upon, so a lost Redis, a second daemon or a wrong
-//! clock can refuse bids, never break their order.
+//! changes only the row that the bids were decided upon, so a lost Redis, a second daemon or a
+//! wrong clock can refuse bids, never break their order.
 
 mod adopt;
 mod commit;
@@ -56,6 +56,8 @@ pub struct Engine {
     owner: String,
     /// Outages so far, as the last beat said.
     epoch: Cell<u64>,
+    /// Names this owner, and the outages that it knows of.
+    label: RefCell<Rc<str>>,
     /// Fences so far.
     fences: Cell<u64>,
     tell: OnceCell<Tell>,
@@ -75,6 +77,7 @@ impl Engine {
         let number = getrandom::u64().map_err(|error| {
             StoreError::database(format!("the system gives no random numbers: {error}"))
         })?;
+        let owner = HEXLOWER.encode(&number.to_be_bytes());
         let engine = Rc::new(Engine {
             redis: redis.clone(),
             commits: Grouped::new(Commits, opts, 1),
@@ -83,7 +86,8 @@ impl Engine {
             crowd: Rc::default(),
             answers: Slots::new(None, souk_meter::Stage::Redis),
             closings: Slots::new(None, souk_meter::Stage::Redis),
-            owner: HEXLOWER.encode(&number.to_be_bytes()),
+            label: RefCell::new(label(&owner, 0)),
+            owner,
             epoch: Cell::new(0),
             fences: Cell::new(0),
             tell: OnceCell::new(),
@@ -177,14 +181,13 @@ impl Engine {
         let Said::Beat(pulse) = self.looks.submit(Ask::Beat, deadline).await? else {
             return Err(mistaken());
         };
-        self.epoch.set(pulse.epoch.max(self.epoch.get()));
+        if pulse.epoch > self.epoch.get() {
+            // All auctions are adopted anew before their next bid.
+            self.epoch.set(pulse.epoch);
+            *self.label.borrow_mut() = label(&self.owner, pulse.epoch);
+        }
         let skew_ms = theirs - way - now_ms;
         Ok(Beat { epoch: pulse.epoch, outage_ms: pulse.outage_ms, skew_ms })
-    }
-
-    /// Names this owner, and the outages that it knows of.
-    fn label(&self) -> Rc<str> {
-        format!("{}:{}", self.owner, self.epoch.get()).into()
     }
 
     /// See [`super::Auctions::on_news`].
@@ -259,6 +262,11 @@ impl Engine {
         self.commits.close().await;
         self.looks.close().await;
     }
+}
+
+/// Names an owner, and the outages that it knows of.
+fn label(owner: &str, epoch: u64) -> Rc<str> {
+    format!("{owner}:{epoch}").into()
 }
 
 /// What TIME says, in milliseconds.

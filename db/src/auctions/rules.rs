@@ -225,7 +225,7 @@ mod tests {
     /// Bids one after another at one moment; price and leader after each that is accepted.
     fn play(rules: &Rules, bids: &[(u64, i64, i64)]) -> Vec<Result<(i64, u64), Refusal>> {
         let mut state = fresh();
-        let mut next = |&(bidder, amount, most): &(u64, i64, i64)| {
+        let next = |&(bidder, amount, most): &(u64, i64, i64)| {
             let before = state;
             let decided = rules.decide(&mut state, bid(bidder, amount, most), 2_000);
             if decided.is_err() {
@@ -233,7 +233,7 @@ mod tests {
             }
             decided.map(|_| (state.price, state.leader_id))
         };
-        bids.iter().map(|bid| next(bid)).collect()
+        bids.iter().map(next).collect()
     }
 
     fn too_low(price: i64, minimum: i64) -> Result<(i64, u64), Refusal> {
@@ -250,7 +250,8 @@ mod tests {
 
     #[test]
     fn the_engine_bids_for_a_leader_no_more_than_is_needed() {
-        let cases: &[(&[(u64, i64, i64)], &[(i64, u64)])] = &[
+        type Case = (&'static [(u64, i64, i64)], &'static [(i64, u64)]);
+        let cases: &[Case] = &[
             // Another's bid is met with one increment more, up to the maximum.
             (&[(2, 100, 300), (3, 150, 150)], &[(100, 2), (160, 2)]),
             (&[(2, 100, 155), (3, 150, 150)], &[(100, 2), (155, 2)]),

@@ -60,7 +60,7 @@ impl Engine {
     }
 
     fn is_current(&self, held: &Held) -> bool {
-        held.run == self.redis.run() && held.label == self.label()
+        held.run == self.redis.run() && held.label == *self.label.borrow()
     }
 
     /// Ends an auction if its time has come.
@@ -84,7 +84,7 @@ impl Engine {
         self.fences.set(number + 1);
         let fence = format!("f{}:{number}", self.owner);
         // Before the row is read: an outage that is found later makes another label.
-        let label = self.label();
+        let label = self.label.borrow().clone();
         let began = Instant::now();
         while !script::fence(&self.redis, &keys, &self.owner, &fence).await? {
             if began.elapsed() > FENCE_WAIT_MAX {
@@ -106,7 +106,7 @@ impl Engine {
             };
             let committed = self.commits.submit(Rc::new(commit), far()).await?;
             if committed == Committed::Written {
-                tracing::info!(auction = id, "finished bids that somebody else had begun");
+                tracing::debug!(auction = id, "finished bids that somebody else had begun");
                 // Who does not hear it looks later.
                 let _ = script::publish(&self.redis, &keys, &self.owner).await;
                 self.tell_changed(id);

@@ -3,7 +3,7 @@
 use super::Closed;
 use crate::auctions::{AuctionRow, BidError, BidRow, Offer, Placed};
 use crate::error::{Server, StoreError};
-use crate::limits::ROOMS_MAX;
+use crate::limits::{OFFER_ATTEMPTS, ROOMS_MAX};
 use crate::redis::RunId;
 use crate::slots::Slots;
 use foldhash::fast::RandomState;
@@ -100,6 +100,16 @@ pub struct Waiting {
 }
 
 impl Waiting {
+    /// For another attempt, unless there were enough; then it is answered.
+    pub fn again(mut self) -> Option<Waiting> {
+        self.attempts += 1;
+        if self.attempts < OFFER_ATTEMPTS {
+            return Some(self);
+        }
+        self.fail(StoreError::Busy(Server::Redis));
+        None
+    }
+
     /// Says that a store failed.
     pub fn fail(self, error: StoreError) {
         let error = match (&self.doubt, error) {
@@ -178,15 +188,11 @@ impl Room {
         }
     }
 
-    pub fn begin_commit(&self) {
+    /// A commit begins; it has ended when the value is dropped.
+    pub fn begin_commit(self: &Rc<Self>) -> Begun {
         let (begun, ended) = self.commits.get();
         self.commits.set((begun + 1, ended));
-    }
-
-    pub fn end_commit(&self) {
-        let (begun, ended) = self.commits.get();
-        self.commits.set((begun, ended + 1));
-        self.committed.notify_waiters();
+        Begun(self.clone())
     }
 
     /// What is held of it is true no longer.
@@ -229,6 +235,26 @@ impl Room {
     }
 }
 
+/// A commit that runs, whatever becomes of its task.
+pub struct Begun(Rc<Room>);
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        let (begun, ended) = self.0.commits.get();
+        self.0.commits.set((begun, ended + 1));
+        self.0.committed.notify_waiters();
+    }
+}
+
+/// A task at work in a room, whatever becomes of it.
+pub struct Working(pub Rc<Room>);
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        self.0.is_working.set(false);
+    }
+}
+
 /// The rooms of a shard. Those that were not used for the longest time go when there are too many.
 pub struct Rooms(RefCell<LruCache<u64, Rc<Room>, RandomState>>);
 
@@ -250,6 +276,14 @@ impl Rooms {
         let room = Rc::new(Room::new(id));
         rooms.put(id, room.clone());
         room
+    }
+
+    /// Takes a room away in which nothing goes on and of which nothing is known: numbers that no
+    /// auction has do not push out those that have one.
+    pub fn leave(&self, room: &Room) {
+        if room.is_idle() && room.known.borrow().is_none() {
+            self.0.borrow_mut().pop(&room.id);
+        }
     }
 
     /// The auction's room, if there is one.

@@ -2,14 +2,14 @@
 
 use super::commit::{Commit, Committed};
 use super::look::{Ask, Named, Said};
-use super::room::{Held, Known, Room, Seat, Waiting, unknown};
+use super::room::{Held, Known, Room, Seat, Waiting, Working, unknown};
 use super::script::{self, NotDecided, Verdict};
 use super::{Engine, far};
 use crate::auctions::chain::next_head;
 use crate::auctions::rules::Refusal;
 use crate::auctions::{AuctionRow, BidError, BidRow, News, Offer, Phase, Placed};
-use crate::error::{Server, StoreError};
-use crate::limits::{OFFER_ATTEMPTS, OFFERS_AT_ONCE};
+use crate::error::StoreError;
+use crate::limits::OFFERS_AT_ONCE;
 use crate::slots::after_ready_tasks;
 use std::rc::Rc;
 use std::time::Instant;
@@ -31,6 +31,7 @@ struct Doubtful {
 
 /// Works in a room until nothing waits there.
 pub async fn work(engine: Rc<Engine>, room: Rc<Room>) {
+    let working = Working(room.clone());
     loop {
         after_ready_tasks().await;
         let closing = room.closings.borrow_mut().pop_front();
@@ -57,7 +58,8 @@ pub async fn work(engine: Rc<Engine>, room: Rc<Room>) {
             Err(error) => room.fail(&error, &engine.closings),
         }
     }
-    room.is_working.set(false);
+    drop(working);
+    engine.rooms.leave(&room);
 }
 
 impl Engine {
@@ -74,15 +76,7 @@ impl Engine {
             }
             Ok(_) | Err(NotDecided::Adopt) => {
                 room.drop_held(held);
-                let again = offers.into_iter().filter_map(|mut it| {
-                    it.attempts += 1;
-                    if it.attempts < OFFER_ATTEMPTS {
-                        return Some(it);
-                    }
-                    it.fail(StoreError::Busy(Server::Redis));
-                    None
-                });
-                room.put_back(again);
+                room.put_back(offers.into_iter().filter_map(Waiting::again));
             }
             Err(NotDecided::Store(error @ StoreError::Busy(_))) => {
                 offers.into_iter().for_each(|it| it.fail(error.clone()));
@@ -199,9 +193,12 @@ impl Engine {
         held.sequence.set(sequence);
         held.head.set(head);
         if !guests.is_empty() {
-            room.begin_commit();
+            let begun = room.begin_commit();
             let (engine, room, held) = (self.clone(), room.clone(), held.clone());
-            tokio_uring::spawn(async move { engine.commit(&room, &held, commit, guests).await });
+            tokio_uring::spawn(async move {
+                engine.commit(&room, &held, commit, guests).await;
+                drop(begun);
+            });
         }
         self.look_for_repetitions(room, doubtful);
     }
@@ -232,7 +229,7 @@ impl Engine {
                 }
             }
             Ok(Committed::Conflict) => {
-                room.put_back(guests.map(|(bid, guest)| guest.again(bid)));
+                room.put_back(guests.filter_map(|(bid, guest)| guest.doubted(bid).again()));
                 self.start(room);
             }
             Err(error) => {
@@ -240,7 +237,6 @@ impl Engine {
                 guests.for_each(|(_, guest)| guest.seat.answer(Err(unknown(&why).into())));
             }
         }
-        room.end_commit();
     }
 
     /// What was committed, for whoever listens.
@@ -291,14 +287,14 @@ impl Engine {
 
 impl Guest {
     /// The offer once more: its bid was not committed, or not by us.
-    fn again(self, bid: BidRow) -> Waiting {
+    fn doubted(self, bid: BidRow) -> Waiting {
         let BidRow { bidder_id, amount, max_amount, .. } = bid;
         Waiting {
             offer: Offer { bidder_id, amount, max_amount, bid_id: bid.bid_id.clone() },
             now_ms: self.now_ms,
             deadline: self.deadline,
             seat: self.seat,
-            attempts: self.attempts + 1,
+            attempts: self.attempts,
             doubt: Some(Box::new(bid)),
         }
     }

@@ -246,3 +246,30 @@ fn a_daemon_that_dies_and_comes_back_extends_auctions_and_goes_on() {
     assert_eq!((seen.bids, seen.price), (2, 1_001));
     assert_eq!(seen.ends_at_ms, put.ends_at_ms + seen.outage_ms);
 }
+
+#[test]
+fn a_daemon_that_stops_ends_the_news_and_each_shard_settles_its_share() {
+    let builder = Stack::builder().fronts(0).daemon_set("daemon.shards", 2);
+    let stack = builder.daemon_arg("--no-limits").start().expect("a daemon");
+    let mut client = connect(&stack, 0);
+    let (seller, _) = client.register("sal");
+    let ids: Vec<u64> = (0..4).map(|_| put_up(&mut client, &seller, 2_500).id).collect();
+    for id in &ids {
+        soon("it is not settled", || {
+            (get(&mut client, *id).outcome() == Outcome::NoBids).then_some(())
+        });
+    }
+    soon("settlements are not counted", || {
+        (metric(&stack, 0, "souk_auctions_settled_total") == 4).then_some(())
+    });
+    let id = watch(&mut client, ids[0]);
+    assert_eq!(until(&mut client, |_| true)[0].state(), State::Ended);
+    stack.daemons()[0].terminate();
+    let end = soon("the news do not end", || {
+        let frame = client.next_of_requests();
+        (frame.header.kind == Kind::Push && frame.header.flags.has(Flags::END)).then_some(frame)
+    });
+    assert!(end.header.request_id == id && !end.header.flags.has(Flags::ERROR), "{end:?}");
+    let status = stack.daemons()[0].wait(PATIENCE).expect("it ends");
+    assert!(status.success(), "{status}");
+}

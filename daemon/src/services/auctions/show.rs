@@ -183,3 +183,82 @@ pub(super) fn minimum(row: &AuctionRow) -> i64 {
     let minimum = row.rules().minimum(&row.state());
     row.terms.buy_now.map_or(minimum, |buy_now| minimum.min(buy_now))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{People, minimum, shown};
+    use crate::limits::{AUCTION_PAGE_MAX, TITLE_CHARS_MAX};
+    use prost::Message;
+    use souk_db::auctions::rules::Step;
+    use souk_db::auctions::{AuctionRow, MONEY_MAX, Phase, STEPS_MAX, Terms};
+    use souk_proto::auctions::{AuctionPage, Person};
+    use souk_proto::limits::PAYLOAD_MAX;
+    use std::collections::HashMap;
+
+    /// An auction of which everything is as long as it can be.
+    fn largest() -> AuctionRow {
+        let from = |number: usize| i64::try_from(number).expect("small") * (MONEY_MAX / 20);
+        AuctionRow {
+            id: u64::MAX,
+            seller_id: u64::MAX,
+            terms: Terms {
+                title: "\u{1f600}".repeat(TITLE_CHARS_MAX),
+                description: String::new(),
+                currency: "EUR".into(),
+                start_price: MONEY_MAX,
+                increments: (0..STEPS_MAX)
+                    .map(|number| Step { from: from(number), step: MONEY_MAX })
+                    .collect(),
+                reserve: Some(MONEY_MAX),
+                buy_now: Some(MONEY_MAX),
+                start_at_ms: i64::MAX,
+                end_at_ms: i64::MAX,
+                soft_window_ms: 3_600_000,
+                extensions_max: 1_000,
+            },
+            picture: "0".repeat(64),
+            phase: Phase::Open,
+            outcome: None,
+            extended: 1_000,
+            outage_ms: i64::MAX,
+            sequence: u64::MAX,
+            price: MONEY_MAX,
+            leader_id: u64::MAX - 1,
+            leader_max: MONEY_MAX,
+            last_at_ms: i64::MAX,
+            head: [255; 32],
+            salt: [255; 16],
+            version: u64::MAX,
+            created_at_ms: i64::MAX,
+        }
+    }
+
+    #[test]
+    fn the_largest_page_is_one_frame() {
+        let person = |user_id| Person {
+            user_id,
+            username: "x".repeat(32),
+            nickname: "\u{1f600}".repeat(64),
+            picture: "0".repeat(64),
+        };
+        let ids = [u64::MAX, u64::MAX - 1];
+        let people = People(HashMap::from(ids.map(|id| (id, person(id)))));
+        let row = largest();
+        let item = shown(&row, Some(row.seller_id), &people, i64::MAX);
+        assert!(item.leader.as_ref().is_some_and(|it| it.person.is_some()));
+        let items = vec![item; AUCTION_PAGE_MAX as usize];
+        let page = AuctionPage { items, next_cursor: "x".repeat(100) };
+        assert!(page.encoded_len() <= PAYLOAD_MAX, "{}", page.encoded_len());
+    }
+
+    #[test]
+    fn the_minimum_is_never_above_the_price_that_ends_the_auction() {
+        let mut row = largest();
+        row.price = 900;
+        row.terms.increments = vec![Step { from: 0, step: 200 }];
+        row.terms.buy_now = Some(1_000);
+        assert_eq!(minimum(&row), 1_000);
+        row.terms.buy_now = None;
+        assert_eq!(minimum(&row), 1_100);
+    }
+}

@@ -1,6 +1,6 @@
 //! News of an auction, as a service tells them.
 
-use super::super::{Shop, code, in_shop, soon, stranger};
+use super::super::{Shop, code, in_shop, on_stores, soon, stranger};
 use super::{HOUR, about, bid, offer, put_up, up_to};
 use souk_proto::Code;
 use souk_proto::auctions::{AuctionNews, EditAuctionRequest, Outcome, State};
@@ -91,6 +91,30 @@ fn what_happens_on_another_daemon_is_told_too() {
         assert_eq!(news.last().map(|it| it.recent.len()), Some(1));
         other.cx.close().await;
     });
+}
+
+#[test]
+fn a_change_that_nobody_told_of_is_seen_at_the_next_look() {
+    on_stores(
+        |_| (),
+        async |shop, stack| {
+            let test = async {
+                let seller = shop.enter("sal").await;
+                let id = put_up(shop, &seller, |_| ()).await.expect("put up").id;
+                let mut watch = watch(shop, id).await;
+                assert_eq!(next(shop, &mut watch).await.price, 1_000);
+                // As long as it is read because of the first watcher, a word would not be missed.
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                let edit = "UPDATE auctions SET start_price = 1500, version = version + 1";
+                stack.sql(edit).expect("an edit");
+                assert_eq!(next(shop, &mut watch).await.price, 1_500);
+            };
+            tokio::select! {
+                () = live::follow(&shop.cx) => panic!("it goes on for ever"),
+                () = test => {}
+            }
+        },
+    );
 }
 
 #[test]

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use souk_proto::auctions::{AuctionNews, AuctionRequest, Bidder, NewsBid, State};
 use souk_proto::{Code, Failure, Kind, Method};
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Error, Message};
@@ -207,6 +208,34 @@ fn a_stream_that_ends_has_a_successor_that_nobody_notices() {
         stream.item(&news(5, 5));
         stream.item(&news(6, 1));
         assert_eq!(sequences(&told(&mut socket)), [6]);
+    }
+}
+
+#[test]
+fn news_that_come_faster_than_they_are_taken_are_no_pause() {
+    for driver in drivers() {
+        let begun = AtomicBool::new(false);
+        let daemon = Daemon::start("one", 1, move |event| {
+            if event.method != Some(Method::WatchAuction) {
+                return;
+            }
+            event.begin_items();
+            if !begun.swap(true, Ordering::SeqCst) {
+                let items: Vec<AuctionNews> = (1..=500).map(|last| news(last, 1)).collect();
+                event.items(&items);
+            } else {
+                event.item(&news(500, 50));
+            }
+        });
+        let front = Front::start(driver, &[&daemon]);
+        let mut socket = opened(asking(front.address(), PATH, ""));
+        loop {
+            let message = told(&mut socket);
+            assert_ne!(message["type"], "paused");
+            if message["sequence"] == 500 {
+                break;
+            }
+        }
     }
 }
 

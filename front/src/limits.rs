@@ -106,8 +106,8 @@ pub const WATCHED_BOARDS_MAX: usize = 64;
 /// second.
 pub const NEWS_PAUSE: Duration = Duration::from_millis(250);
 
-/// Auctions that the watchers of one thread may look at. Each costs a stream on a link, and here its
-/// last bids: at [`BIDS_KEPT`] of 200 bytes each, 50 MB in all.
+/// Auctions that the watchers of one thread may look at. Each costs a stream on a link, and here
+/// its last bids: at [`BIDS_KEPT`] of 200 bytes each, 50 MB in all.
 pub const WATCHED_AUCTIONS_MAX: usize = 1024;
 
 /// Bids of an auction that are kept for watchers who come back or fall behind: the bids of five

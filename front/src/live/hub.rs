@@ -33,8 +33,8 @@ impl<T: Topic> Hub<T> {
     ///
     /// # Errors
     /// What the daemon says if it has no such thing or cannot tell; [`Code::Busy`] when too many
-    /// are watched, [`Code::DeadlineExceeded`] when nothing came in time, [`Code::Unavailable`] when
-    /// this process ends.
+    /// are watched, [`Code::DeadlineExceeded`] when nothing came in time, [`Code::Unavailable`]
+    /// when this process ends.
     pub async fn watch(
         self: &Rc<Self>,
         id: u64,

@@ -44,6 +44,8 @@ pub(super) async fn keep<T: Topic>(
         match ended {
             // A stream has an end now and then; its successor says how things are.
             Ok(()) if heard => continue,
+            // Items came faster than a busy thread took them, so the link cut the stream.
+            Err(Failure { code: Code::Busy, .. }) if heard => continue,
             Ok(()) => {}
             Err(failure) => {
                 if failure.code.fault() != Fault::Client {
@@ -77,15 +79,20 @@ async fn follow<T: Topic>(
             Step::Unwatched => return Ok(()),
             Step::Due => {
                 if let Some(news) = waiting.take_if(|_| *free_at <= Instant::now()) {
-                    watched.publish(news);
-                    *free_at = Instant::now() + T::pace(watched.watchers());
+                    publish(watched, news, free_at);
                 } else if topic.ring() {
                     watched.wake_all();
                 }
                 continue;
             }
-            Step::Item(None) => return Ok(()),
-            Step::Item(Some(item)) => item?,
+            Step::Item(Some(Ok(item))) => item,
+            Step::Item(end) => {
+                // What came before the end is true all the same.
+                if let Some(news) = waiting {
+                    publish(watched, news, free_at);
+                }
+                return end.map_or(Ok(()), |end| end.map(drop));
+            }
         };
         let news = T::News::decode(&*item).map_err(|error| {
             tracing::error!(%error, "a daemon's news cannot be read");
@@ -93,6 +100,11 @@ async fn follow<T: Topic>(
         })?;
         waiting = Some(T::join(waiting.take(), news));
     }
+}
+
+fn publish<T: Topic>(watched: &Watched<T>, news: T::Waiting, free_at: &mut Instant) {
+    watched.publish(news);
+    *free_at = Instant::now() + T::pace(watched.watchers());
 }
 
 /// What happens next to a stream of news.

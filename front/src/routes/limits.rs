@@ -22,7 +22,7 @@ pub const MULTIPART_MAX: u64 = PICTURE_MAX + MULTIPART_EXTRA_MAX;
 /// one stage of a part each time, and there are fewer stages than this.
 pub const ASKED_AFTER_END_MAX: u32 = 16;
 
-/// Fields of one JSON object or form. No route takes more than five.
+/// Fields of one JSON object or form. No route takes more than ten.
 pub const FIELDS_MAX: usize = 32;
 
 /// Bytes of a User-Agent that go over the link: enough to tell devices apart.

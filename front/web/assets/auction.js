@@ -127,7 +127,8 @@ function showTime() {
     : state === "scheduled" ? "Starts in" : live ? "Live, ends in" : OUTCOMES[auction.outcome]
     ?? "Over";
   const when = new Date(state === "scheduled" ? start : end);
-  const moved = auction.extended > 0 ? `, extended ${auction.extended} times` : "";
+  const moved = auction.extended === 1 ? ", extended once"
+    : auction.extended > 1 ? `, extended ${auction.extended} times` : "";
   at("ends").textContent = state === "cancelled" ? "" : `${when.toLocaleString()}${moved}`;
   at("bid").hidden = !live || isMine() || !member.likely();
   at("login").hidden = !live || member.likely();
@@ -149,7 +150,7 @@ function showBids() {
   at("bids").tBodies[0].replaceChildren(...rows);
   at("bids").hidden = rows.length === 0;
   at("no-bids").hidden = rows.length > 0;
-  at("earlier").hidden = !bids.hasEarlier;
+  at("earlier").hidden = !bids.hasEarlier && (all || !bids.isLong);
   const points = bids.bids.map((bid) => ({ at: Date.parse(bid.at), price: bid.price }));
   if (!bids.hasEarlier) {
     points.unshift({ at: Date.parse(auction.start_at), price: auction.start_price });
@@ -346,8 +347,9 @@ function wire() {
     }));
   }).then(showWatched));
   at("earlier").addEventListener("click", () => whileBusy(at("earlier"), "Loading…", async () => {
+    // First those that are known and not shown.
+    if (all || !bids.isLong) await quietly(() => bids.earlier());
     all = true;
-    await quietly(() => bids.earlier());
     showBids();
   }));
   at("login").firstElementChild.href = `/login?next=${encodeURIComponent(location.pathname)}`;

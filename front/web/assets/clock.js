@@ -14,11 +14,6 @@ export class Clock {
   now() {
     return Date.now() + (this.#offset ?? 0);
   }
-
-  /** Begins anew, as after a sleep of the machine. */
-  forget() {
-    this.#offset = undefined;
-  }
 }
 
 /** Milliseconds as a countdown. */

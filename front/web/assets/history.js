@@ -3,7 +3,7 @@
 import { ask } from "./api.js";
 
 // Rows shown; the plot has all that are known.
-const ROWS = 100;
+const ROWS = 25;
 const PAGE = 100;
 const FILL = 500;
 
@@ -33,6 +33,11 @@ export class History {
     }
     return { ...rest, bidder: bidder?.pseudonym ?? "", leader: leader?.pseudonym ?? "" };
   };
+
+  /** Whether there are more than those shown at first. */
+  get isLong() {
+    return this.bids.length > ROWS;
+  }
 
   /** Takes in bids of a message. False if bids between are missing: then call `fill`. */
   add(bids) {

@@ -12,6 +12,7 @@ mod live;
 mod program;
 mod slow;
 mod tlv;
+mod websocket;
 
 use daemon::{Daemon, SECRET};
 use souk_front::config::Settings;

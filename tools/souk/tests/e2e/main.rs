@@ -7,6 +7,7 @@
 
 mod accounts;
 mod bench;
+mod bid;
 mod browser;
 mod client;
 mod command;

@@ -380,6 +380,27 @@ fn events_say_what_changed_and_wait_for_the_socket() {
 }
 
 #[test]
+fn a_bidder_without_a_pause_is_told_events_too() {
+    let mut session = opened();
+    send(&mut session, &[Asked::Subscribe { auction: 7, after: 0 }, bid(8, 1)]);
+    session.next_ask(1).expect("a subscription");
+    assert_eq!(asked(&mut session), Some((8, vec![1])));
+    for amount in 2..50 {
+        send(&mut session, &[bid(8, amount)]);
+        session.answered(8, Ok(vec![done(amount - 1)]));
+        assert!(session.wants_events(), "though an answer waits");
+        session.tell(Event { auction: 7, ..Event::default() });
+        assert!(!session.wants_events(), "one waits already");
+        assert_eq!(asked(&mut session), Some((8, vec![amount])));
+        let before = session.take_output().expect("an answer and an event");
+        assert_eq!(told(&before).len(), 2);
+        assert!(!session.wants_events(), "it is not written yet");
+        session.written(&Slow::new(0));
+        assert!(session.wants_events());
+    }
+}
+
+#[test]
 fn subscriptions_are_bounded_and_make_room_again() {
     let mut session = opened();
     let most = TLV_SUBSCRIPTIONS_MAX as u64;

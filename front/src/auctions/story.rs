@@ -238,3 +238,6 @@ impl Story {
         bytes
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -74,6 +74,11 @@ impl Event {
         self.link.message(&Header::new(Kind::Push, self.id), message);
     }
 
+    /// Says that no more items follow.
+    pub fn end(&self) {
+        self.link.bytes(&Header::new(Kind::Push, self.id).flags(Flags::END), &[]);
+    }
+
     pub fn fail(&self, failure: &Failure) {
         self.link.send(|outbox| outbox.push_failure(self.id, failure).expect("fits"));
     }

@@ -1,6 +1,8 @@
 //! The front over real sockets: clients on one side, daemons that speak the link's protocol on the
 //! other.
 
+mod auctions;
+mod bidding;
 mod client;
 mod connections;
 mod daemon;

@@ -1,4 +1,5 @@
-//! `souk-front`: Souk's edge: HTTP, and the binary port for bids. It parses, maps and encodes; it holds no store and no rule.
+//! `souk-front`: Souk's edge, HTTP and the binary port for bids. It parses, maps and encodes; it
+//! holds no store and no rule.
 
 pub mod app;
 pub mod auctions;

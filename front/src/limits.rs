@@ -174,8 +174,9 @@ pub const TLV_BIDS_MAX: usize = 256;
 pub const TLV_OFFERS_MAX: usize = 64;
 
 /// Encoded frames of one connection to the binary port past which nothing more is read or encoded
-/// until the socket has taken them, in bytes.
-pub const TLV_WRITE_HIGH: usize = 16 * 1024;
+/// until the socket has taken them, in bytes: a hundred answers. Of each the times are kept until
+/// it is written, 256 bytes at most, for this and for the write in flight: 60 KiB.
+pub const TLV_WRITE_HIGH: usize = 4 * 1024;
 
 /// Auctions that one connection to the binary port may be subscribed to. Each costs about 300 bytes
 /// and a watcher; whoever follows more opens another connection.

@@ -131,8 +131,8 @@ pub const LEADERBOARD: [Required; 4] = [
     },
 ];
 
-/// Auctions: durable bids over the binary port, on many auctions and on one, and over HTTP; and those
-/// who watch.
+/// Auctions: durable bids over the binary port, on many auctions and on one, and over HTTP; and
+/// those who watch.
 pub const AUCTIONS: [Required; 6] = [
     Required {
         what: "10,000 watchers of one auction, 50 bids a second",

@@ -74,6 +74,8 @@ pub struct Session {
     output: Vec<u8>,
     times: Out,
     writing: bool,
+    /// Whether events are encoded that no write has taken, and whether some are being written.
+    events: (bool, bool),
     /// Bytes that may still be read and dropped.
     linger: u64,
     /// The client sends no more.
@@ -152,6 +154,7 @@ impl Session {
             output: Vec::new(),
             times: Out::default(),
             writing: false,
+            events: (false, false),
             linger: 0,
             ended: false,
             broken: false,
@@ -241,6 +244,7 @@ impl Session {
             return None;
         }
         self.writing = true;
+        self.events = (false, self.events.0);
         self.times.taken();
         Some(std::mem::take(&mut self.output))
     }
@@ -248,14 +252,16 @@ impl Session {
     /// The write is done.
     pub fn written(&mut self, slow: &souk_trace::Slow) {
         self.writing = false;
+        self.events.1 = false;
         self.times.written(slow);
         self.go_on();
     }
 
-    /// Whether an event can be sent at once: so at most one of each subscription waits, and it is
-    /// the latest.
+    /// Whether events can be sent: none waits, so what is sent is the latest, and whoever reads
+    /// slowly has at most one of each subscription waiting.
     pub fn wants_events(&self) -> bool {
-        self.output.is_empty() && !self.writing && matches!(self.phase, Phase::Open)
+        let room = self.output.len() < TLV_WRITE_HIGH && self.events == (false, false);
+        room && matches!(self.phase, Phase::Open)
     }
 
     /// Whether nothing more is taken from the client.

@@ -13,6 +13,9 @@ const DONE: u16 = 200;
 /// The outcome of what nobody waits for any more, as HTTP has it here.
 const CLIENT_GONE: u16 = 499;
 
+/// Places for answers that an idle connection keeps.
+const OUT_KEPT: usize = 8;
+
 /// A frame that gets an answer.
 #[derive(Debug)]
 pub struct Timed {
@@ -125,6 +128,9 @@ impl Out {
         }
         self.timed = self.out.len();
         self.in_write = 0;
+        if self.out.is_empty() && self.out.capacity() > OUT_KEPT {
+            self.out = Vec::new();
+        }
     }
 
     /// The connection is lost, and with it what was owed.

@@ -14,6 +14,7 @@ mod live;
 mod program;
 mod slow;
 mod tlv;
+mod websocket;
 
 use daemon::{Daemon, SECRET};
 use souk_front::config::Settings;

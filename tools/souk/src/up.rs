@@ -25,9 +25,9 @@ use home::Home;
 
 pub use home::runs_in;
 
-/// Flags of `souk up`.
+/// Where `souk up` serves.
 #[derive(clap::Args)]
-pub struct UpArgs {
+pub struct Addresses {
     /// Address of the pages and the API; port 0 takes any free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     http: SocketAddr,
@@ -35,6 +35,22 @@ pub struct UpArgs {
     /// any]
     #[arg(long, value_name = "ADDR")]
     bids: Option<SocketAddr>,
+}
+
+impl Addresses {
+    /// All of them, each with its flag.
+    pub fn all(&self) -> [(SocketAddr, &'static str); 2] {
+        let port = if self.http.port() == 0 { 0 } else { limits::BIDS_PORT };
+        let bids = self.bids.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, port).into());
+        [(self.http, "--http"), (bids, "--bids")]
+    }
+}
+
+/// Flags of `souk up`.
+#[derive(clap::Args)]
+pub struct UpArgs {
+    #[command(flatten)]
+    addresses: Addresses,
     /// Where data, settings and secrets are kept between runs
     #[arg(long, value_name = "DIR", default_value = "./var")]
     dir: PathBuf,
@@ -66,14 +82,6 @@ pub struct UpArgs {
     print_config: bool,
 }
 
-impl UpArgs {
-    /// Where bids are taken as frames.
-    fn bids(&self) -> SocketAddr {
-        let port = if self.http.port() == 0 { 0 } else { limits::BIDS_PORT };
-        self.bids.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, port).into())
-    }
-}
-
 /// Starts everything, says where it is, and waits for the end.
 pub fn run(args: &UpArgs) -> Result<ExitCode, Failed> {
     if args.print_config {
@@ -81,7 +89,7 @@ pub fn run(args: &UpArgs) -> Result<ExitCode, Failed> {
     }
     let home = Home::open(&args.dir)?;
     // Told now rather than by the front, after the stores, the migrations and the demo users.
-    for (address, flag) in [(args.http, "--http"), (args.bids(), "--bids")] {
+    for (address, flag) in args.addresses.all() {
         TcpListener::bind(address).map_err(|error| {
             format!(
                 "cannot serve {address}: {error}. Stop what uses it, or choose another with {flag}"

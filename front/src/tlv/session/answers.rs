@@ -178,6 +178,7 @@ impl Session {
             event.flags |= EVENT_OUTBID;
         }
         *known = Known { sequence: event.sequence, leading };
+        self.events.0 = true;
         count(Route::Event, None);
         Told::Event(event).encode(&mut self.output);
     }

@@ -9,6 +9,7 @@ mod accounts;
 mod auction;
 mod auctions;
 mod bench;
+mod bid;
 mod browser;
 mod client;
 mod command;

@@ -7,9 +7,9 @@ use std::collections::HashMap;
 const DOCUMENT: &str = include_str!("../../../front/TLV.md");
 
 fn hex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> =
-        text.chars().filter_map(|sign| sign.to_digit(16)).map(|digit| digit as u8).collect();
-    digits.chunks(2).map(|two| two[0] << 4 | two[1]).collect()
+    let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
+    let pairs = (0..digits.len()).step_by(2).map(|at| &digits[at..at + 2]);
+    pairs.map(|pair| u8::from_str_radix(pair, 16).expect("hex")).collect()
 }
 
 /// The vectors: bytes, name, fields.

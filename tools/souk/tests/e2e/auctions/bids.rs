@@ -115,8 +115,8 @@ fn what_a_seller_cannot_mean_is_refused_with_the_field() {
         (json!({"end_at": in_ms(200 * 86_400_000)}), "end_at"),
         (json!({"end_at": "tomorrow"}), "end_at"),
         (json!({"start_at": in_ms(-2 * 3_600_000)}), "start_at"),
-        (json!({"soft_close": {"window_s": 0, "extensions": 1}}), "soft_close"),
-        (json!({"soft_close": {"window_s": 30, "extensions": 0}}), "soft_close"),
+        (json!({"soft_close": {"window_s": 0, "extensions": 1}}), "window_s"),
+        (json!({"soft_close": {"window_s": 30, "extensions": 0}}), "extensions"),
         (json!({"colour": "green"}), "colour"),
     ] {
         let answer = sam.json(Method::POST, "/api/v1/auctions", &super::terms(&changes));
@@ -156,7 +156,7 @@ fn the_history_hides_who_bids_and_its_chain_can_be_checked_by_anybody() {
     assert_eq!(items.len(), 10);
     assert!(!page.to_string().contains("\"ann\""), "{page}");
     let seen = sam.get(&path).json();
-    assert_eq!(seen["items"][0]["bidder"]["username"], "ann", "the seller knows: {seen}");
+    assert_eq!(seen["items"][0]["bidder"]["user"]["username"], "ann", "the seller knows: {seen}");
     let own = ann.get(&path).json();
     assert_eq!(
         (&own["items"][0]["bidder"]["you"], &own["items"][1]["bidder"]["you"]),

@@ -86,9 +86,7 @@ fn lists_hold_what_they_say_page_by_page() {
     assert_eq!(ann.delete(&watch).status / 100, 2);
     assert_eq!(ids(&ann.get("/api/v1/auctions?list=watched")), [0; 0]);
 
-    for (query, field) in
-        [("?list=mine", "list"), ("?limit=0", "limit"), ("?limit=101", "limit"), ("?x=1", "x")]
-    {
+    for (query, field) in [("?list=mine", "list"), ("?limit=0", "limit"), ("?limit=101", "limit")] {
         let answer = client.get(&format!("/api/v1/auctions{query}")).json();
         assert_eq!((&answer["status"], &answer["field"]), (&json!(400), &json!(field)), "{answer}");
     }

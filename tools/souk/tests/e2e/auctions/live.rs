@@ -26,7 +26,7 @@ impl Events {
     }
 
     /// The next event's data.
-    fn next(&mut self) -> Value {
+    pub fn next(&mut self) -> Value {
         let mut line = String::new();
         loop {
             line.clear();

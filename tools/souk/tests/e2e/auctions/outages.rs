@@ -23,6 +23,7 @@ fn without(away: impl Fn(&mut Stack), back: impl Fn(&mut Stack)) {
     accepted(&ann, id, &json!({"amount": 200}));
     let before = ends_at(&auction(&client, id));
     let mut watching = super::live::Events::open(&address, id, "");
+    assert_eq!(watching.next()["type"], "snapshot");
     away(&mut stack);
     let since = Instant::now();
     eventually("bids are told at once", || {

@@ -55,7 +55,7 @@ fn the_highest_bid_wins_and_both_sides_have_a_record() {
     assert_eq!(notifications(&ann), []);
     let mut told = notifications(&sam);
     told.sort();
-    let mut wanted = [("sold_out", sold), ("not_sold", kept), ("not_sold", alone)]
+    let mut wanted = [("sold", sold), ("not_sold", kept), ("not_sold", alone)]
         .map(|(kind, id)| (kind.to_owned(), id));
     wanted.sort();
     assert_eq!(told, wanted);

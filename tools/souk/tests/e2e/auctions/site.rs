@@ -82,6 +82,7 @@ fn a_shopper_bids_is_outbid_and_wins_in_a_browser() {
             .await;
         window.open(&format!("/auctions/{id}")).await;
         window.press("#buy").await;
+        window.press("#place").await;
         window.find(XPath("//*[@id='settled'][not(@hidden)]")).await;
         window.panorama("auction-won").await;
     });

@@ -4,7 +4,10 @@
 -- ARGV[3] highest committed sequence, ARGV[4] and ARGV[5] time to live of state and log in ms,
 -- ARGV[6] what is published before the sequence; then for each offer bidder, amount, maximum and
 -- bid_id. Answers -1 if the state is not this owner's; else the sequence before, and for each offer
--- its verdict and what belongs to it. All numbers stay below 2^53, where a Lua number is exact.
+-- its verdict and what belongs to it. All numbers stay below 2^53, where a Lua number is exact;
+-- times and sequences stay below 10^14, where one is written in full.
+-- Neither replicas nor the append-only file need any of it: a server of another run never reads it.
+redis.set_repl(redis.REPL_NONE)
 local raw = redis.call('GET', KEYS[1])
 if not raw or string.byte(raw) == 102 then return -1 end
 local s = cmsgpack.unpack(raw)
@@ -22,9 +25,10 @@ local function increment(of)
   return 1
 end
 
-local answer = {sequence}
-local function say(...)
-  for i = 1, select('#', ...) do answer[#answer + 1] = (select(i, ...)) end
+local answer, said = {sequence}, 1
+local function say(first, second, third)
+  answer[said + 1], answer[said + 2], answer[said + 3] = first, second, third
+  said = said + (third and 3 or second and 2 or 1)
 end
 
 -- Who leads after the offer, and at which price. False, and what to say, if it is refused.
@@ -73,14 +77,13 @@ for i = 7, #ARGV, 4 do
       elseif ends - at < window and extended < extensions then
         ends, extended = at + window, extended + 1
       end
-      local line = string.format('%s %s %s %.0f %s',
-        ARGV[i], ARGV[i + 1], ARGV[i + 2], at, ARGV[i + 3])
-      redis.call('XADD', KEYS[2], string.format('%.0f-0', sequence), 'b', line)
-      say(0, price, leader, max, ends, extended, at)
-    elseif first then
-      say(why, first, second)
+      local offer = ARGV[i] .. ' ' .. ARGV[i + 1] .. ' ' .. ARGV[i + 2]
+      redis.call('XADD', KEYS[2], sequence .. '-0', 'b', offer .. ' ' .. at .. ' ' .. ARGV[i + 3])
+      say(0, price, leader)
+      say(max, ends, extended)
+      say(at)
     else
-      say(why)
+      say(why, first, second)
     end
   end
 end
@@ -95,5 +98,5 @@ end
 s[9], s[10], s[11], s[12] = sequence, price, leader, max
 s[13], s[14], s[15] = ends, extended, last
 redis.call('SET', KEYS[1], cmsgpack.pack(s), 'PX', ARGV[4])
-redis.call('PUBLISH', KEYS[3], string.format('%s %.0f', ARGV[6], sequence))
+redis.call('PUBLISH', KEYS[3], ARGV[6] .. ' ' .. sequence)
 return answer

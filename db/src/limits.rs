@@ -181,6 +181,10 @@ pub const LOG_READ: usize = 512;
 /// Rounds of one adoption: each commits a part of the log, or lost against somebody else.
 pub const ADOPT_ROUNDS: usize = 24;
 
+/// Connections that commit bids, per shard: while one waits for the disk, the other one's bids are
+/// written.
+pub const COMMIT_LINES: usize = 2;
+
 /// Bids of as many script calls in one transaction: the bound on offers binds before.
 pub const COMMITS_AT_ONCE: usize = 1024;
 

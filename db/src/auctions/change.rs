@@ -2,6 +2,7 @@
 //! arrive while a transaction runs share the next one; each succeeds or fails alone.
 
 use super::chain::first_head;
+use super::engine::may_be_out;
 use super::read::settlement;
 use super::rows::{AUCTION, auction_row, notification_text, outcome_text, steps_text, wrong};
 use super::{AuctionError, AuctionRow, Phase, Settled, SettlementRow, Terms};
@@ -273,7 +274,7 @@ async fn settle(
         }
         Phase::Open => {}
     }
-    if row.terms.end_at_ms > now_ms {
+    if row.terms.end_at_ms > now_ms || may_be_out(conn).await? {
         return Ok(Some(Settled::Not));
     }
     if row.sequence != sequence {

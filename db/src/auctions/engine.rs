@@ -13,13 +13,15 @@ mod room;
 mod script;
 mod work;
 
+pub(super) use look::may_be_out;
+
 use super::{AuctionRow, Beat, BidError, News, Offer, Placed};
 use crate::error::{Server, StoreError};
-use crate::limits::{OFFERS_MAX, TRANSACTION_MAX};
+use crate::limits::{COMMIT_LINES, OFFERS_MAX, TRANSACTION_MAX};
 use crate::mysql::Grouped;
 use crate::redis::{Redis, Reply};
 use crate::slots::Slots;
-use commit::Commits;
+use commit::{Commit, Commits, Committed};
 use data_encoding::HEXLOWER;
 use foldhash::fast::RandomState;
 use look::{Ask, Looks, Said, mistaken};
@@ -46,7 +48,8 @@ pub struct Closed {
 /// The bid engine of one shard.
 pub struct Engine {
     redis: Rc<Redis>,
-    commits: Grouped<Commits>,
+    /// An auction's bids go through one of them, in order.
+    commits: Vec<Grouped<Commits>>,
     looks: Grouped<Looks>,
     rooms: Rooms,
     crowd: Rc<Crowd>,
@@ -80,7 +83,7 @@ impl Engine {
         let owner = HEXLOWER.encode(&number.to_be_bytes());
         let engine = Rc::new(Engine {
             redis: redis.clone(),
-            commits: Grouped::new(Commits, opts, 1),
+            commits: (0..COMMIT_LINES).map(|_| Grouped::new(Commits, opts, 1)).collect(),
             looks: Grouped::new(Looks, opts, 1),
             rooms: Rooms::new(),
             crowd: Rc::default(),
@@ -240,9 +243,15 @@ impl Engine {
         }
     }
 
+    /// Commits bids; once begun it is not given up.
+    async fn write(&self, commit: Rc<Commit>) -> Result<Committed, StoreError> {
+        let place = usize::try_from(commit.auction_id).unwrap_or(0) % self.commits.len();
+        self.commits[place].submit(commit, far()).await
+    }
+
     /// How many questions and commits wait.
     pub fn waiting(&self) -> (usize, usize) {
-        (self.looks.waiting(), self.commits.waiting())
+        (self.looks.waiting(), self.commits.iter().map(Grouped::waiting).sum())
     }
 
     /// Answers what waits and closes the connections.
@@ -259,7 +268,9 @@ impl Engine {
         };
         // What hangs for longer is given up with its connection.
         let _ = tokio::time::timeout(TRANSACTION_MAX, answered).await;
-        self.commits.close().await;
+        for line in &self.commits {
+            line.close().await;
+        }
         self.looks.close().await;
     }
 }

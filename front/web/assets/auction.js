@@ -124,7 +124,7 @@ function showTime() {
   at("left").textContent = state === "scheduled" && start > now ? countdown(start - now)
     : live ? countdown(end - now) : "";
   at("state").textContent = state === "cancelled" ? "Withdrawn by the seller"
-    : state === "scheduled" ? "Starts in" : live ? "Live, ends in" : OUTCOMES[auction.outcome]
+    : state === "scheduled" ? "Starts in" : live ? "Ends in" : OUTCOMES[auction.outcome]
     ?? "Over";
   const when = new Date(state === "scheduled" ? start : end);
   const moved = auction.extended === 1 ? ", extended once"

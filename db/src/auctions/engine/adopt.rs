@@ -104,7 +104,7 @@ impl Engine {
             let Some(commit) = replay(&row, logged) else {
                 return Ok(Some(Fenced { keys, fence, label, row }));
             };
-            let committed = self.commits.submit(Rc::new(commit), far()).await?;
+            let committed = self.write(Rc::new(commit)).await?;
             if committed == Committed::Written {
                 tracing::debug!(auction = id, "finished bids that somebody else had begun");
                 // Who does not hear it looks later.

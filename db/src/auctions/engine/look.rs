@@ -164,10 +164,26 @@ pub async fn bids(conn: &mut Conn, id: u64, from: u64, to: u64) -> Result<Vec<Bi
     rows.into_iter().map(bid_row).collect()
 }
 
+/// Now by the clock of the server, Unix milliseconds.
+const NOW: &str = "CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)";
+
+/// Milliseconds without a beat that are an outage.
+fn outage_min() -> i64 {
+    i64::try_from(OUTAGE_MIN.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Whether there may be an outage that nobody has found yet: what is over by its end may go on.
+pub async fn may_be_out(conn: &mut Conn) -> Result<bool, Error> {
+    let sql = format!(
+        "SELECT alive_at_ms > 0 AND alive_at_ms < {NOW} - {} FROM auction_clock WHERE one = 1",
+        outage_min()
+    );
+    Ok(conn.query_first(sql).await?.unwrap_or(false))
+}
+
 /// Notes that bids can be taken, by the clock of the server, and how long they could not be.
 async fn beat(conn: &mut Conn) -> Result<Pulse, Error> {
-    const NOW: &str = "CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)";
-    let outage_min = i64::try_from(OUTAGE_MIN.as_millis()).unwrap_or(i64::MAX);
+    let outage_min = outage_min();
     // Nearly always this is all of it. A clock that goes back does not move it.
     let alive = format!(
         "UPDATE auction_clock SET alive_at_ms = GREATEST(alive_at_ms, {NOW}) \
@@ -207,9 +223,11 @@ async fn extend(conn: &mut Conn, now: &str, outage_min: i64) -> Result<Pulse, Er
         conn.query_drop("COMMIT").await?;
         return Ok(Pulse { epoch, outage_ms: None });
     }
+    // The version too, so that a seller who edits one without bids does not undo it unseen.
     let sql = "UPDATE auctions \
          SET ends_at_ms = ends_at_ms + (? - GREATEST(?, start_at_ms)), \
-           outage_ms = outage_ms + (? - GREATEST(?, start_at_ms)) \
+           outage_ms = outage_ms + (? - GREATEST(?, start_at_ms)), \
+           version = version + (sequence = 0) \
          WHERE phase = 'open' AND ends_at_ms > ? AND start_at_ms < ?";
     conn.exec_drop(sql, (now, began, now, began, began, now)).await?;
     let auctions = conn.affected_rows();

@@ -212,7 +212,7 @@ impl Engine {
         guests: Vec<Guest>,
     ) {
         let commit = Rc::new(commit);
-        let committed = self.commits.submit(commit.clone(), far()).await;
+        let committed = self.write(commit.clone()).await;
         match committed {
             Ok(Committed::Written | Committed::Found) => self.tell_bids(held, &commit),
             Ok(Committed::Conflict) | Err(_) => room.drop_held(held),

@@ -93,10 +93,11 @@ local committed = tonumber(ARGV[3])
 if s[16] < 0 or committed - s[16] >= 64 then
   redis.call('XTRIM', KEYS[2], 'MAXLEN', '~', math.max(sequence - committed, 0))
   redis.call('PEXPIRE', KEYS[2], ARGV[5])
+  redis.call('PEXPIRE', KEYS[1], ARGV[4])
   s[16] = committed
 end
 s[9], s[10], s[11], s[12] = sequence, price, leader, max
 s[13], s[14], s[15] = ends, extended, last
-redis.call('SET', KEYS[1], cmsgpack.pack(s), 'PX', ARGV[4])
+redis.call('SET', KEYS[1], cmsgpack.pack(s), 'KEEPTTL')
 redis.call('PUBLISH', KEYS[3], ARGV[6] .. ' ' .. sequence)
 return answer

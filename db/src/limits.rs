@@ -160,7 +160,8 @@ pub const ROOMS_MAX: usize = 8 * 1024;
 /// Times an offer is tried: each time somebody else took the auction over, or a store forgot it.
 pub const OFFER_ATTEMPTS: u8 = 8;
 
-/// How long an auction's state stays in Redis after its last bid.
+/// How long an auction's state stays in Redis; each 64 bids it begins anew. Without it the next bid
+/// makes it from the row.
 pub const STATE_TTL: Duration = Duration::from_secs(3600);
 
 /// How long an auction's log stays in Redis. What is not committed by then was never acknowledged.

@@ -1,7 +1,7 @@
 //! Taking an auction over: bids are stopped, what is decided but not committed is finished, and the
 //! state in Redis is made from the row.
 
-use super::commit::{Commit, Committed};
+use super::commit::{After, Commit, Committed};
 use super::look::{Ask, Said, mistaken};
 use super::room::{Held, Known, Room};
 use super::script::{self, Keys, Logged};
@@ -127,7 +127,7 @@ impl Engine {
 /// more: what does not follow from the row was never acknowledged and does not count.
 fn replay(row: &AuctionRow, logged: Vec<Logged>) -> Option<Commit> {
     let (rules, mut state, mut head) = (row.rules(), row.state(), row.head);
-    let mut bids = Vec::with_capacity(logged.len());
+    let (mut bids, mut after) = (Vec::with_capacity(logged.len()), Vec::new());
     for Logged { sequence, at_ms, offer } in logged {
         let Offer { bidder_id, amount, max_amount, bid_id } = offer;
         let bid = Bid { bidder_id, amount, max_amount };
@@ -150,13 +150,13 @@ fn replay(row: &AuctionRow, logged: Vec<Logged>) -> Option<Commit> {
         head = next_head(&head, &row.salt, &bid);
         bid.head = head;
         bids.push(bid);
+        after.push(After { leader_max: state.leader_max, extended: state.extended });
     }
     (!bids.is_empty()).then_some(Commit {
         auction_id: row.id,
         version: row.version,
         outage_ms: row.outage_ms,
         bids,
-        leader_max: state.leader_max,
-        extended: state.extended,
+        after,
     })
 }

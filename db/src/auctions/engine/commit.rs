@@ -18,6 +18,9 @@ use std::fmt::Write;
 use std::rc::Rc;
 use std::time::Duration;
 
+/// What writing to a string can say.
+const MEMORY: &str = "memory takes any text";
+
 /// A value in a unique index is there already: here, a bid whose auction's row does not count it.
 const DUPLICATE: u16 = 1062;
 
@@ -30,9 +33,14 @@ pub struct Commit {
     pub outage_ms: i64,
     /// Never empty.
     pub bids: Vec<BidRow>,
-    /// After the last one.
+    /// What else is so after each of them.
+    pub after: Vec<After>,
+}
+
+/// What a bid leaves behind besides its row.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct After {
     pub leader_max: i64,
-    /// After the last one.
     pub extended: u32,
 }
 
@@ -146,69 +154,90 @@ async fn write(
     jobs: &[Rc<Commit>],
     places: &[usize],
 ) -> Result<Option<bool>, Error> {
-    // What the last bid has is taken from its row: reading it costs less than sending it twice.
-    const SQL: &str = "UPDATE JSON_TABLE(?, '$[*]' COLUMNS ( \
-           id BIGINT UNSIGNED PATH '$[0]', expected BIGINT UNSIGNED PATH '$[1]', \
-           version BIGINT UNSIGNED PATH '$[2]', sequence BIGINT UNSIGNED PATH '$[3]', \
-           leader_max BIGINT PATH '$[4]', outage_ms BIGINT PATH '$[5]', \
-           extended INT UNSIGNED PATH '$[6]')) AS d \
-         STRAIGHT_JOIN auctions AS a FORCE INDEX (PRIMARY) ON a.id = d.id \
-         STRAIGHT_JOIN bids AS b FORCE INDEX (PRIMARY) \
-           ON b.auction_id = d.id AND b.sequence = d.sequence \
-         SET a.sequence = d.sequence, a.price = b.price, a.leader_id = b.leader_id, \
-           a.leader_max = d.leader_max, a.last_at_ms = b.at_ms, \
-           a.ends_at_ms = b.ends_at_ms + a.outage_ms - d.outage_ms, \
-           a.extended = d.extended, a.head = b.head \
-         WHERE a.sequence = d.expected AND a.version = d.version AND a.phase = 'open'";
     // In the order of ids, so that two shards do not wait for each other.
-    let mut rows: BTreeMap<u64, (u64, &Commit)> = BTreeMap::new();
+    let mut rows: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
     for &place in places {
         let job = &jobs[place];
-        let row = rows.entry(job.auction_id).or_insert((job.first() - 1, job));
-        row.1 = job;
+        let row = rows.entry(job.auction_id).or_insert((job.first() - 1, 0));
+        row.1 = job.last().sequence;
     }
-    let row = |(id, (expected, job)): (&u64, &(u64, &Commit))| {
-        let Commit { version, leader_max, outage_ms, extended, .. } = **job;
-        (*id, *expected, version, job.last().sequence, leader_max, outage_ms, extended)
-    };
-    let document: Vec<_> = rows.iter().map(row).collect();
-    let document = serde_json::to_vec(&document).expect("numbers and texts are JSON");
+    // Those that move on by as many bids share a statement.
+    let mut steps: BTreeMap<u64, Vec<(u64, u64)>> = BTreeMap::new();
+    for (&id, &(expected, last)) in &rows {
+        steps.entry(last - expected).or_default().push((id, expected));
+    }
     conn.query_drop("START TRANSACTION").await?;
-    conn.query_drop(insert(places.iter().flat_map(|&place| &jobs[place].bids))).await?;
-    conn.exec_drop(SQL, (Value::Bytes(document),)).await?;
-    if conn.affected_rows() != rows.len() as u64 {
-        return Ok(Some(false));
+    conn.query_drop(insert(places.iter().map(|&place| &*jobs[place]))).await?;
+    for (step, auctions) in steps {
+        conn.query_drop(advance(step, &auctions)).await?;
+        if conn.affected_rows() != auctions.len() as u64 {
+            return Ok(Some(false));
+        }
     }
     conn.query_drop("COMMIT").await?;
     Ok(Some(true))
 }
 
+/// Moves the rows of auctions on by so many bids, each from the number that it must have: numbers
+/// only. All else is taken from the row of the last bid, and the auctions come first: so the server
+/// needs no table of its own for it, and takes two thirds of the time.
+fn advance(step: u64, auctions: &[(u64, u64)]) -> String {
+    let list = |one: &dyn Fn(&mut String, (u64, u64))| {
+        let mut list = String::with_capacity(16 * auctions.len());
+        for (place, auction) in auctions.iter().enumerate() {
+            if place > 0 {
+                list.push(',');
+            }
+            one(&mut list, *auction);
+        }
+        list
+    };
+    let ids = list(&|list, (id, _)| write!(list, "{id}").expect(MEMORY));
+    let rows = list(&|list, (id, expected)| write!(list, "({id},{expected})").expect(MEMORY));
+    format!(
+        "UPDATE auctions AS a FORCE INDEX (PRIMARY) \
+         STRAIGHT_JOIN bids AS b FORCE INDEX (PRIMARY) \
+           ON b.auction_id = a.id AND b.sequence = a.sequence + {step} \
+         SET a.sequence = b.sequence, a.price = b.price, a.leader_id = b.leader_id, \
+           a.leader_max = b.leader_max, a.last_at_ms = b.at_ms, \
+           a.ends_at_ms = b.ends_at_ms + a.outage_ms - b.outage_ms, \
+           a.extended = b.extended, a.head = b.head \
+         WHERE a.id IN ({ids}) AND (a.id, a.sequence) IN ({rows}) \
+           AND a.version = b.version AND a.phase = 'open'"
+    )
+}
+
 /// The bids as one statement: numbers and hex digits only. It costs the server less than a JSON
 /// document of as many rows.
-fn insert<'a>(bids: impl Iterator<Item = &'a BidRow>) -> String {
+fn insert<'a>(commits: impl Iterator<Item = &'a Commit>) -> String {
     let mut sql = String::with_capacity(64 * 1024);
     sql.push_str(
         "INSERT INTO bids (auction_id, sequence, bidder_id, amount, max_amount, price, leader_id, \
-         at_ms, ends_at_ms, head, bid_id) VALUES ",
+         at_ms, ends_at_ms, leader_max, extended, outage_ms, version, head, bid_id) VALUES ",
     );
-    for (place, bid) in bids.enumerate() {
-        let BidRow { auction_id, sequence, bidder_id, amount, max_amount, .. } = bid;
-        let BidRow { price, leader_id, at_ms, ends_at_ms, .. } = bid;
-        let comma = if place > 0 { "," } else { "" };
-        write!(
-            sql,
-            "{comma}({auction_id},{sequence},{bidder_id},{amount},{max_amount},{price},\
-             {leader_id},{at_ms},{ends_at_ms},x'"
-        )
-        .expect("memory takes any text");
-        HEXLOWER.encode_append(&bid.head, &mut sql);
-        match &bid.bid_id {
-            Some(bid_id) => {
-                sql.push_str("',x'");
-                HEXLOWER.encode_append(bid_id.as_bytes(), &mut sql);
-                sql.push_str("')");
+    let mut comma = "";
+    for commit in commits {
+        let Commit { version, outage_ms, .. } = commit;
+        for (bid, after) in commit.bids.iter().zip(&commit.after) {
+            let BidRow { auction_id, sequence, bidder_id, amount, max_amount, .. } = bid;
+            let BidRow { price, leader_id, at_ms, ends_at_ms, .. } = bid;
+            let After { leader_max, extended } = after;
+            write!(
+                sql,
+                "{comma}({auction_id},{sequence},{bidder_id},{amount},{max_amount},{price},\
+                 {leader_id},{at_ms},{ends_at_ms},{leader_max},{extended},{outage_ms},{version},x'"
+            )
+            .expect(MEMORY);
+            HEXLOWER.encode_append(&bid.head, &mut sql);
+            match &bid.bid_id {
+                Some(bid_id) => {
+                    sql.push_str("',x'");
+                    HEXLOWER.encode_append(bid_id.as_bytes(), &mut sql);
+                    sql.push_str("')");
+                }
+                None => sql.push_str("',NULL)"),
             }
-            None => sql.push_str("',NULL)"),
+            comma = ",";
         }
     }
     sql

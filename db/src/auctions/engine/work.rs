@@ -1,6 +1,6 @@
 //! The task of a room: has offers decided, and what is accepted committed.
 
-use super::commit::{Commit, Committed};
+use super::commit::{After, Commit, Committed};
 use super::look::{Ask, Named, Said};
 use super::room::{Held, Known, Room, Seat, Waiting, Working, unknown};
 use super::script::{self, NotDecided, Verdict};
@@ -156,9 +156,8 @@ impl Engine {
             let row = held.row.borrow();
             (row.id, row.version, row.outage_ms, row.salt)
         };
-        let bids = Vec::with_capacity(offers.len());
-        let mut commit =
-            Commit { auction_id, version, outage_ms, bids, leader_max: 0, extended: 0 };
+        let (bids, after) = (Vec::with_capacity(offers.len()), Vec::with_capacity(offers.len()));
+        let mut commit = Commit { auction_id, version, outage_ms, bids, after };
         let (mut sequence, mut head) = (held.sequence.get(), held.head.get());
         for (waiting, verdict) in offers.into_iter().zip(verdicts) {
             let Waiting { offer, now_ms, deadline, seat, attempts, .. } = waiting;
@@ -184,7 +183,7 @@ impl Engine {
                     };
                     head = next_head(&head, &salt, &bid);
                     bid.head = head;
-                    (commit.leader_max, commit.extended) = (leader_max, extended);
+                    commit.after.push(After { leader_max, extended });
                     commit.bids.push(bid);
                     guests.push(Guest { seat, now_ms, deadline, attempts });
                 }
@@ -242,11 +241,11 @@ impl Engine {
     /// What was committed, for whoever listens.
     fn tell_bids(&self, held: &Held, commit: &Commit) {
         let mut row = held.row.borrow_mut();
-        let Some(last) = commit.bids.last() else { return };
+        let (Some(last), Some(after)) = (commit.bids.last(), commit.after.last()) else { return };
         if last.sequence > row.sequence {
             (row.sequence, row.head) = (last.sequence, last.head);
             (row.price, row.leader_id) = (last.price, last.leader_id);
-            (row.leader_max, row.extended) = (commit.leader_max, commit.extended);
+            (row.leader_max, row.extended) = (after.leader_max, after.extended);
             (row.terms.end_at_ms, row.last_at_ms) = (last.ends_at_ms, last.at_ms);
         }
         drop(row);

@@ -119,7 +119,7 @@ fn to_bids(sold: u64) -> Vec<Damage> {
     all.push((delete(6), sold, None, "counts 6 bids, the last one is 5"));
     let orphan = format!(
         "INSERT INTO bids SELECT 999, sequence, bidder_id, amount, max_amount, price, leader_id, \
-           at_ms, ends_at_ms, head, bid_id FROM bids WHERE auction_id = {sold} AND sequence = 1"
+           at_ms, ends_at_ms, head, bid_id, leader_max, extended, outage_ms, version FROM bids WHERE auction_id = {sold} AND sequence = 1"
     );
     all.push((orphan, 999, Some(1), "a bid on no auction"));
     all

@@ -79,7 +79,7 @@ fn fill(stack: &Stack, lots: &[Lot]) {
     }
     write!(
         sql,
-        "INSERT INTO bids SELECT d.id, d.n, d.bidder, 1, 1, 1, 1, 1, 1, REPEAT('h', 32), NULL \
+        "INSERT INTO bids SELECT d.id, d.n, d.bidder, 1, 1, 1, 1, 1, 1, REPEAT('h', 32), NULL, 1, 0, 0, 1 \
          FROM JSON_TABLE('[{}]', '$[*]' COLUMNS (id INT PATH '$[0]', n INT PATH '$[1]', \
            bidder INT PATH '$[2]')) AS d;",
         bids.join(",")

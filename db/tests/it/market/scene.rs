@@ -75,7 +75,8 @@ fn write(stack: &Stack, row: &AuctionRow, bids: &[BidRow]) {
     for it in bids {
         let bid_id = it.bid_id.as_deref().expect("named");
         let sql = format!(
-            "INSERT INTO bids VALUES ({}, {}, {}, {}, {}, {}, {}, {}, {}, UNHEX('{}'), '{bid_id}')",
+            "INSERT INTO bids VALUES ({}, {}, {}, {}, {}, {}, {}, {}, {}, UNHEX('{}'), '{bid_id}', \
+             0, 0, 0, 1)",
             it.auction_id,
             it.sequence,
             it.bidder_id,

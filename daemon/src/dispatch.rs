@@ -201,7 +201,7 @@ where
     N: AsyncFn(&mut W, &Context) -> Result<Option<A>, Failure> + 'static,
 {
     let (request, meter) = decode::<Q>(call, payload)?;
-    let ticket = link.ticket(call, meter);
+    let mut ticket = link.ticket(call, meter);
     let context = Rc::clone(link.shard().context());
     let deadline = call.deadline;
     let work = within(ticket.trace(), async move {
@@ -210,13 +210,14 @@ where
             Err(failure) => return ticket.answer::<()>(&Err(failure)),
         };
         ticket.head(&Empty {});
+        ticket.measured();
         let news = async {
             while let Some(news) = next(&mut watch, &context).await? {
                 ticket.item(&news.encode_to_vec()).await?;
             }
             Ok(())
         };
-        let end = ticket.measure(news).await;
+        let end = news.await;
         ticket.end(end);
     });
     // Abortable: of what stands still no item would ever notice that nobody waits.

@@ -193,7 +193,9 @@ fn advance(step: u64, auctions: &[(u64, u64)]) -> String {
         list
     };
     let ids = list(&|list, (id, _)| write!(list, "{id}").expect(MEMORY));
-    let rows = list(&|list, (id, expected)| write!(list, "({id},{expected})").expect(MEMORY));
+    // One number of both, which is found by bisection; the id alone is held against the index.
+    let rows =
+        list(&|list, (id, expected)| write!(list, "{}", (id << 32) ^ expected).expect(MEMORY));
     format!(
         "UPDATE auctions AS a FORCE INDEX (PRIMARY) \
          STRAIGHT_JOIN bids AS b FORCE INDEX (PRIMARY) \
@@ -202,7 +204,7 @@ fn advance(step: u64, auctions: &[(u64, u64)]) -> String {
            a.leader_max = b.leader_max, a.last_at_ms = b.at_ms, \
            a.ends_at_ms = b.ends_at_ms + a.outage_ms - b.outage_ms, \
            a.extended = b.extended, a.head = b.head \
-         WHERE a.id IN ({ids}) AND (a.id, a.sequence) IN ({rows}) \
+         WHERE a.id IN ({ids}) AND ((a.id << 32) ^ a.sequence) IN ({rows}) \
            AND a.version = b.version AND a.phase = 'open'"
     )
 }

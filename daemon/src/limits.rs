@@ -259,10 +259,6 @@ pub const PROBE_FIRST: Duration = Duration::from_millis(100);
 /// Longest pause between two such looks.
 pub const PROBE_MAX: Duration = Duration::from_secs(1);
 
-/// How far the clock of Redis' machine may be from ours, milliseconds. A bid's time decides whether
-/// it was in time, so beyond it no bid is taken.
-pub const CLOCK_SKEW_MAX_MS: i64 = 2_000;
-
 /// Pause between two looks for auctions that are over.
 pub const SETTLE_EVERY: Duration = Duration::from_millis(200);
 

@@ -9,12 +9,14 @@ use crate::door::{Arrival, Door};
 use crate::limits::{LINKS_PER_SHARD_MAX, RING_ENTRIES, TICK};
 use crate::session::{self, link::Link};
 use crate::startup::StartupError;
+use futures_util::FutureExt;
 use slab::Slab;
 use souk_db::{StoreSettings, Stores};
 use souk_meter::{Count, Level, Meter};
 use souk_proto::common::Hello;
 use souk_trace::{Slow, Tracer};
 use std::cell::{Cell, RefCell};
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::time::Duration;
@@ -158,11 +160,19 @@ async fn tick(shard: Rc<Shard>) {
 async fn look_after(shard: Rc<Shard>) {
     let (context, hello) = (&shard.context, &shard.hello);
     tokio::join!(
-        follow(context),
-        live::follow(context),
-        keep::beat(context),
-        keep::settle(context, hello.shard, hello.shards),
+        again(|| follow(context)),
+        again(|| live::follow(context)),
+        again(|| keep::beat(context)),
+        again(|| keep::settle(context, hello.shard, hello.shards)),
     );
+}
+
+/// Begins something anew that a defect has ended: without it the shard would be half of one.
+async fn again<F: Future<Output = ()>>(begin: impl Fn() -> F) {
+    while AssertUnwindSafe(begin()).catch_unwind().await.is_err() {
+        // The panic itself was reported.
+        tokio::time::sleep(TICK).await;
+    }
 }
 
 /// Keeps what this shard knows of the leaderboard up to date.

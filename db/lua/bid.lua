@@ -2,8 +2,9 @@
 -- appended to the auction's log under their sequence, until they are known to be committed.
 -- KEYS[1] state, KEYS[2] log, KEYS[3] channel. ARGV[1] label of the owner, ARGV[2] now in ms,
 -- ARGV[3] highest committed sequence, ARGV[4] and ARGV[5] time to live of state and log in ms,
--- ARGV[6] what is published before the sequence; then for each offer bidder, amount, maximum and
--- bid_id. Answers -1 if the state is not this owner's; else the sequence before, and for each offer
+-- ARGV[6] what is published before the sequence, ARGV[7] the sequence that the caller expects; then
+-- for each offer bidder, amount, maximum and bid_id. Answers -1 if the state is not this owner's, or
+-- not as it expects; else the sequence before, and for each offer
 -- its verdict and what belongs to it. All numbers stay below 2^53, where a Lua number is exact;
 -- times and sequences stay below 10^14, where one is written in full.
 -- Neither replicas nor the append-only file need any of it: a server of another run never reads it.
@@ -11,7 +12,7 @@ redis.set_repl(redis.REPL_NONE)
 local raw = redis.call('GET', KEYS[1])
 if not raw or string.byte(raw) == 102 then return -1 end
 local s = cmsgpack.unpack(raw)
-if s[1] ~= ARGV[1] then return -1 end
+if s[1] ~= ARGV[1] or s[9] ~= tonumber(ARGV[7]) then return -1 end
 local seller, start_price, reserve, buy_now = s[2], s[3], s[4], s[5]
 local start_at, window, extensions = s[6], s[7], s[8]
 local sequence, price, leader, max = s[9], s[10], s[11], s[12]
@@ -37,7 +38,7 @@ local function resolve(bidder, amount, most)
   local minimum = start_price
   if sequence > 0 then minimum = price + increment(price) end
   if sequence > 0 and leader == bidder and not buys then
-    if most <= amount or most <= max then return false, 4 end
+    if most <= amount or most <= max then return false, 4, price, minimum end
     max = most
   elseif amount < minimum and not buys then
     return false, 5, price, minimum
@@ -57,14 +58,14 @@ local function resolve(bidder, amount, most)
 end
 
 local before = sequence
-for i = 7, #ARGV, 4 do
+for i = 8, #ARGV, 4 do
   local bidder, amount, most = tonumber(ARGV[i]), tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
   local at = math.max(now, last)
   if now + 1000 < last then
     say(6)
   elseif at < start_at then
     say(1)
-  elseif at >= ends then
+  elseif at >= ends or (sequence > 0 and buy_now > 0 and price >= buy_now) then
     say(2, ends)
   elseif bidder == seller then
     say(3)

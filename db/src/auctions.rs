@@ -27,6 +27,9 @@ use thiserror::Error;
 
 /// Largest amount of money, minor units: three of them still add up exactly in a Lua number.
 pub const MONEY_MAX: i64 = 1_000_000_000_000_000;
+/// Clocks that are further apart take no bids, milliseconds. Those of machines that follow NTP are
+/// within some tens.
+pub const CLOCK_SKEW_MAX_MS: i64 = 2_000;
 /// Most rows of a table of increments.
 pub const STEPS_MAX: usize = 16;
 /// Longest bid_id, bytes.
@@ -321,7 +324,8 @@ pub struct Beat {
     /// How long no bid could be taken before this look, if that counts as an outage: auctions that
     /// were live then end later by as much. Told once, to whoever found it.
     pub outage_ms: Option<i64>,
-    /// By how much the clock of Redis' machine is ahead of ours, milliseconds.
+    /// By how much a store's clock is ahead of ours, milliseconds: Redis' or the database's, the one
+    /// that is further off.
     pub skew_ms: i64,
 }
 

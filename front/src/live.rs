@@ -45,7 +45,7 @@ pub trait Topic: Sized + 'static {
     fn key(id: u64) -> u64;
 
     /// What is asked.
-    fn request(id: u64, caller: Caller) -> Self::Request;
+    fn request(id: u64, caller: Option<Caller>) -> Self::Request;
 
     /// News that came, together with those that wait.
     fn join(waiting: Option<Self::Waiting>, news: Self::News) -> Self::Waiting;

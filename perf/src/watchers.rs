@@ -7,7 +7,9 @@
 
 use crate::Failed;
 use crate::client::Client;
-use crate::engine::{ErrorClass, Errors, Example, Measured, Phase, Plan, Progress, Slot, Stop};
+use crate::engine::{
+    ErrorClass, Errors, Example, Load, Measured, Phase, Plan, Progress, Slot, Stop,
+};
 use crate::engine::{histogram, limits, socket};
 use crate::scenario::Kind;
 use crate::visitor::{Play, tag};
@@ -38,8 +40,8 @@ const CHUNK: usize = 64 * 1024;
 /// Longest message that is taken; the front's are far below.
 const MESSAGE_MAX: usize = 1 << 20;
 
-/// Makes the run: as many as the plan's connections watch, and as often as the scenario's rate
-/// says somebody bids. `settled` is called once all watch and nothing happens.
+/// Makes the run: as many as the plan's connections watch, and as often as its rate says somebody
+/// bids. `settled` is called once all watch and nothing happens.
 ///
 /// # Errors
 /// If a watcher cannot connect, or a bid is refused.
@@ -50,7 +52,10 @@ pub fn run(
     settled: impl FnOnce(),
     mut observe: impl FnMut(&Progress),
 ) -> Result<Measured, Failed> {
-    let rate = play.scenario.load.rate.unwrap_or(1.0).clamp(0.1, RATE_MAX);
+    let Load::Open { rate_per_s, .. } = plan.load else {
+        return Err(Failed::new("bids need a --rate: so many a second"));
+    };
+    let rate = rate_per_s.clamp(0.1, RATE_MAX);
     let total = IDLE + plan.warm_up + plan.duration + AFTER;
     let mut audience = Audience::gather(plan, play)?;
     let start = Instant::now();

@@ -5,7 +5,8 @@
 //! stores well closes it, so no bid is ever a probe. The time in between is an outage, which the
 //! beats measure and make good.
 
-use crate::limits::{BEAT_EVERY, CLOCK_SKEW_MAX_MS, PROBE_FIRST, PROBE_MAX};
+use crate::limits::{BEAT_EVERY, PROBE_FIRST, PROBE_MAX};
+use souk_db::auctions::CLOCK_SKEW_MAX_MS;
 use souk_proto::{Code, Failure};
 use std::time::{Duration, Instant};
 
@@ -68,8 +69,8 @@ impl Breaker {
     /// are too far apart.
     pub fn admit(&self, now: Instant) -> Result<(), Failure> {
         if self.position != Position::Closed {
-            let why = "Bidding is paused because a store is away. Auctions that are live now will \
-                       be extended by the pause.";
+            let why = "Bidding is paused because a store is away. Live auctions end later by the time \
+                       in which nobody could bid.";
             let wait = self.due.saturating_duration_since(now).max(PROBE_FIRST);
             return Err(Failure::because(Code::Busy, why).retry_after(wait));
         }
@@ -137,8 +138,9 @@ impl Breaker {
 #[cfg(test)]
 mod tests {
     use super::{Breaker, Look, Position};
-    use crate::limits::{BEAT_EVERY, CLOCK_SKEW_MAX_MS, PROBE_FIRST, PROBE_MAX};
+    use crate::limits::{BEAT_EVERY, PROBE_FIRST, PROBE_MAX};
     use proptest::prelude::*;
+    use souk_db::auctions::CLOCK_SKEW_MAX_MS;
     use souk_proto::Code;
     use std::time::{Duration, Instant};
 

@@ -54,10 +54,11 @@ impl Gate {
         }
     }
 
-    /// Whether no outage can be under way that nobody has found yet: what is over now is over.
+    /// Whether no outage can be under way that nobody has found yet, and the clocks agree: what is
+    /// over now is over.
     fn is_certain(&self) -> bool {
         let young = self.well.get().is_some_and(|began| began.elapsed() < CERTAIN_MAX);
-        young && self.breaker.borrow().position() == Position::Closed
+        young && self.admit().is_ok()
     }
 
     /// Tells the meter of this thread how the breaker stands.

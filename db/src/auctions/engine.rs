@@ -15,9 +15,11 @@ mod work;
 
 pub(super) use look::may_be_out;
 
-use super::{AuctionRow, Beat, BidError, News, Offer, Placed};
+use super::{AuctionRow, Beat, BidError, CLOCK_SKEW_MAX_MS, News, Offer, Placed};
 use crate::error::{Server, StoreError};
-use crate::limits::{COMMIT_LINES, OFFERS_MAX, TRANSACTION_MAX};
+use crate::limits::{
+    COMMIT_LINES, OFFERS_MAX, TRANSACTION_MAX, UNFINISHED_AT_ONCE, UNFINISHED_MAX,
+};
 use crate::mysql::Grouped;
 use crate::redis::{Redis, Reply};
 use crate::slots::Slots;
@@ -29,7 +31,7 @@ use mysql_async::Opts;
 use room::{Answer, Closing, Crowd, Room, Rooms, Seat, Waiting};
 use script::Keys;
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -64,10 +66,16 @@ pub struct Engine {
     /// Fences so far.
     fences: Cell<u64>,
     tell: OnceCell<Tell>,
+    /// See [`Engine::finish_some`].
+    unfinished: RefCell<BTreeSet<u64>>,
     /// Auctions that somebody listens to, and how many do.
     heard: RefCell<HashMap<u64, usize, RandomState>>,
     is_closing: Cell<bool>,
 }
+
+/// What is written to see whether Redis can be written to, and for how long, ms.
+const PROBE: &str = "souk:probe";
+const PROBE_MS: u64 = 10_000;
 
 /// Later than anything that is waited for: what is decided has to be finished.
 fn far() -> Instant {
@@ -94,6 +102,7 @@ impl Engine {
             epoch: Cell::new(0),
             fences: Cell::new(0),
             tell: OnceCell::new(),
+            unfinished: RefCell::default(),
             heard: RefCell::default(),
             is_closing: Cell::new(false),
         });
@@ -130,9 +139,9 @@ impl Engine {
         }
         let (number, wait) = self.answers.open();
         let seats = Seat::party(offers.len(), number, &self.answers, &self.crowd);
-        let room = self.rooms.get(auction_id);
+        let (room, since) = (self.rooms.get(auction_id), Instant::now());
         room.waiting.borrow_mut().extend(offers.into_iter().zip(seats).map(|(offer, seat)| {
-            Waiting { offer, now_ms, deadline, seat, attempts: 0, doubt: None }
+            Waiting { offer, now_ms, since, deadline, seat, attempts: 0, doubt: None }
         }));
         self.start(&room);
         wait.await
@@ -173,14 +182,19 @@ impl Engine {
     }
 
     /// See [`super::Auctions::beat`].
-    pub async fn beat(&self, now_ms: i64, deadline: Instant) -> Result<Beat, StoreError> {
-        let (asked, time) = (Instant::now(), self.redis.call(|cmd| cmd.arg("TIME")));
-        let time = tokio::time::timeout_at(deadline.into(), time)
+    pub async fn beat(self: &Rc<Self>, now_ms: i64, deadline: Instant) -> Result<Beat, StoreError> {
+        let asked = Instant::now();
+        let (time, _) = tokio::time::timeout_at(deadline.into(), self.probe())
             .await
             .unwrap_or(Err(StoreError::DeadlineExceeded))?;
         let theirs = unix_ms(&time)
             .ok_or_else(|| StoreError::corrupt(Server::Redis, "TIME gave no time"))?;
-        let way = i64::try_from(asked.elapsed().as_millis() / 2).unwrap_or_default();
+        let since = || i64::try_from(asked.elapsed().as_millis()).unwrap_or_default();
+        let of_redis = theirs - since() / 2 - now_ms;
+        if of_redis.abs() > CLOCK_SKEW_MAX_MS {
+            // No bid is taken with such clocks, so nothing is noted.
+            return Ok(Beat { epoch: self.epoch.get(), outage_ms: None, skew_ms: of_redis });
+        }
         let Said::Beat(pulse) = self.looks.submit(Ask::Beat, deadline).await? else {
             return Err(mistaken());
         };
@@ -189,8 +203,44 @@ impl Engine {
             self.epoch.set(pulse.epoch);
             *self.label.borrow_mut() = label(&self.owner, pulse.epoch);
         }
-        let skew_ms = theirs - way - now_ms;
+        let of_database = pulse.now_ms - since() - now_ms;
+        let skew_ms = if of_database.abs() > of_redis.abs() { of_database } else { of_redis };
+        self.finish_some();
         Ok(Beat { epoch: pulse.epoch, outage_ms: pulse.outage_ms, skew_ms })
+    }
+
+    /// Asks Redis for the time, and to write: full, or only to be read from, it tells the time all
+    /// the same.
+    async fn probe(&self) -> Result<(Reply, Reply), StoreError> {
+        let time = self.redis.issue(|cmd| cmd.arg("TIME"))?;
+        let written =
+            self.redis.issue(|cmd| cmd.arg("SET").arg(PROBE).arg(1).arg("PX").arg(PROBE_MS))?;
+        Ok((time.await?, written.await?))
+    }
+
+    /// Has bids committed that were decided and then lost their commit, in some auctions. What
+    /// fails again comes back.
+    fn finish_some(self: &Rc<Self>) {
+        for _ in 0..UNFINISHED_AT_ONCE {
+            let Some(id) = self.unfinished.borrow_mut().pop_first() else { break };
+            let engine = self.clone();
+            tokio_uring::spawn(async move {
+                // At no time has it ended: the auction goes on.
+                let deadline = Instant::now() + TRANSACTION_MAX;
+                if engine.close(id, i64::MIN, deadline).await.is_err() {
+                    engine.is_unfinished(id);
+                }
+            });
+        }
+    }
+
+    /// Remembers an auction with bids that were decided and may not be committed. Past the bound it
+    /// is its next bid, or its end, that sees to them.
+    fn is_unfinished(&self, id: u64) {
+        let mut unfinished = self.unfinished.borrow_mut();
+        if unfinished.len() < UNFINISHED_MAX {
+            unfinished.insert(id);
+        }
     }
 
     /// See [`super::Auctions::on_news`].

@@ -77,7 +77,12 @@ pub enum Refusal {
     /// The bidder sells it.
     OwnAuction,
     /// The bidder leads, and offers no higher maximum.
-    AlreadyLeading,
+    AlreadyLeading {
+        /// The price now.
+        price: i64,
+        /// The least that somebody else could bid.
+        minimum: i64,
+    },
     /// Below the minimum.
     TooLow {
         /// The price now; 0 without bids.
@@ -122,7 +127,8 @@ impl Rules {
         if at_ms < self.start_at_ms {
             return Err(Refusal::NotStarted);
         }
-        if at_ms >= state.ends_at_ms {
+        let bought = state.sequence > 0 && self.buy_now > 0 && state.price >= self.buy_now;
+        if at_ms >= state.ends_at_ms || bought {
             return Err(Refusal::Ended { ends_at_ms: state.ends_at_ms });
         }
         if bid.bidder_id == self.seller_id {
@@ -160,7 +166,7 @@ impl Rules {
         if state.sequence > 0 && state.leader_id == bid.bidder_id && !buys {
             // The leader may raise the maximum; the price stays.
             if bid.max_amount <= bid.amount || bid.max_amount <= state.leader_max {
-                return Err(Refusal::AlreadyLeading);
+                return Err(Refusal::AlreadyLeading { price: state.price, minimum });
             }
             state.leader_max = bid.max_amount;
         } else if bid.amount < minimum && !buys {
@@ -276,8 +282,8 @@ mod tests {
         let expected = [
             Err(Refusal::OwnAuction),
             Ok((100, 2)),
-            Err(Refusal::AlreadyLeading),
-            Err(Refusal::AlreadyLeading),
+            Err(Refusal::AlreadyLeading { price: 100, minimum: 110 }),
+            Err(Refusal::AlreadyLeading { price: 100, minimum: 110 }),
         ];
         assert_eq!(play(&rules(), &bids), expected);
     }

@@ -14,6 +14,12 @@ use souk_stack::Stack;
 
 /// A moment of all tests, Unix time in milliseconds.
 pub const NOW: i64 = 1_800_000_000_000;
+
+/// The clock of this machine, and so of its servers, Unix milliseconds.
+pub fn clock() -> i64 {
+    let since = std::time::UNIX_EPOCH.elapsed().expect("after 1970");
+    i64::try_from(since.as_millis()).expect("not yet")
+}
 /// An hour later.
 pub const END: i64 = NOW + 3_600_000;
 /// Who sells.

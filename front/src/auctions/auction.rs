@@ -35,6 +35,12 @@ impl Auction {
         })
     }
 
+    /// The latest news, without bids, if any came.
+    pub fn latest(&self) -> Option<Rc<AuctionNews>> {
+        let story = self.story.borrow();
+        story.is_known().then(|| story.news().clone())
+    }
+
     /// The message for somebody who knows this, and whose pseudonym here may be known.
     pub fn tell(&self, seen: Option<Seen>, you: Option<&str>) -> Telling {
         self.story.borrow_mut().tell(seen, you, self.now_ms())
@@ -61,8 +67,8 @@ impl Topic for Auction {
         id
     }
 
-    fn request(id: u64, caller: Caller) -> AuctionRequest {
-        AuctionRequest { caller: Some(caller), auction_id: id }
+    fn request(id: u64, caller: Option<Caller>) -> AuctionRequest {
+        AuctionRequest { caller, auction_id: id }
     }
 
     fn join(waiting: Option<Arrived>, news: AuctionNews) -> Arrived {

@@ -52,8 +52,8 @@ impl Topic for Board {
         mix(id)
     }
 
-    fn request(id: u64, caller: Caller) -> WatchBoardRequest {
-        WatchBoardRequest { caller: Some(caller), board: id }
+    fn request(id: u64, caller: Option<Caller>) -> WatchBoardRequest {
+        WatchBoardRequest { caller, board: id }
     }
 
     fn join(_: Option<BoardNews>, news: BoardNews) -> BoardNews {

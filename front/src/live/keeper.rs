@@ -22,9 +22,9 @@ pub(super) async fn keep<T: Topic>(
     caller: Caller,
     trace_id: u128,
 ) {
-    // Those who follow share the stream, so it is nobody's session; only the address counts.
-    let caller = Caller { address: caller.address, ..Caller::default() };
-    let request = T::request(watched.id, caller);
+    // Those who follow share the stream, so it is nobody's session. Whoever begins it pays for that;
+    // when it is renewed it is everybody's, and nobody's limit must pause it for the others.
+    let mut begins = Some(Caller { address: caller.address, ..Caller::default() });
     let mut backoff = WATCH_BACKOFF_FIRST;
     let mut free_at = Instant::now();
     while watched.watchers() > 0 && !hub.is_draining() {
@@ -32,6 +32,7 @@ pub(super) async fn keep<T: Topic>(
         let trace = Context { trace_id, span: None };
         let context = CallContext { deadline: Instant::now() + WATCH_TIME, trace };
         let key = T::key(watched.id);
+        let request = T::request(watched.id, begins.take());
         let opened = hub.upstream.download(T::METHOD, key, &request, context).await;
         let ended = match opened {
             Ok((Empty {}, items)) => follow(&hub, &watched, items, &mut free_at).await,

@@ -95,7 +95,12 @@ impl Open {
                 self.last = Some(news);
                 false
             }
-            Poll::Ready(Told::Paused) => true,
+            Poll::Ready(Told::Paused) => {
+                // Who begins in a pause is told how things were.
+                let known = || self.watcher.topic().latest();
+                self.last = self.last.take().or_else(known);
+                true
+            }
             // The connection learns of the end by itself.
             Poll::Ready(Told::Over) | Poll::Pending => return None,
         };

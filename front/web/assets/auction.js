@@ -3,7 +3,7 @@
 import { ask, Problem, send } from "./api.js";
 import { Clock, countdown } from "./clock.js";
 import { History } from "./history.js";
-import { money, parse, plain } from "./money.js";
+import { money, parse, plain, unclear } from "./money.js";
 import { leaveFor, member, onSubmit, say, sayFlash, showError, whileBusy } from "./page.js";
 import { drawSteps } from "./plot.js";
 import { listen } from "./watching.js";
@@ -31,7 +31,11 @@ const bids = new History(id);
 let auction = null;
 let etag = null;
 let you = null;
+// The last bid heard of, in whichever way, and whether we led after it.
+let lead = { sequence: 0, ours: false };
 let me = null;
+// What the seller's form was last filled with.
+const filled = {};
 let all = false;
 // A bid that may have arrived though no answer came: sent again, it has the same id.
 let pending = null;
@@ -56,12 +60,31 @@ async function signedIn(work) {
 const isLive = () => auction.state === "live" && Date.parse(auction.ends_at) > clock.now();
 const isMine = () => me !== null && auction.seller?.id === me.id;
 
+/** Takes in whether we lead after a bid. True if we do not any more. */
+function hearLead(sequence, ours) {
+  // Answers and news overtake each other.
+  if (sequence < lead.sequence) return false;
+  const lost = lead.ours && !ours && sequence > lead.sequence;
+  lead = { sequence, ours };
+  return lost;
+}
+
+function showOutbid({ price, minimum }) {
+  const text = `You were outbid. The price is ${amount(price)} now; ` +
+    `the next bid has to be ${amount(minimum)} or more.`;
+  // It is told by the news and noticed here: heard once is enough.
+  if (!at("outbid").hidden && at("outbid").textContent === text) return;
+  at("outbid").textContent = text;
+  at("outbid").hidden = false;
+}
+
 /** Takes the auction as the API gave it. */
 function take({ data, etag: tag }) {
   auction = data;
   etag = tag;
   clock.heard(data.now);
   if (data.leader?.you) you = data.leader.pseudonym;
+  if (hearLead(data.bids, data.leader?.you === true) && data.state === "live") showOutbid(data);
   document.title = `${data.title} · Souk`;
   at("title").textContent = data.title;
   at("seller").textContent = data.seller?.nickname ?? "somebody who left";
@@ -70,8 +93,8 @@ function take({ data, etag: tag }) {
   if (data.picture) at("picture").src = `${data.picture}?size=256`;
   at("watch").hidden = !member.likely();
   showWatched();
-  showTools();
   show();
+  if (isMine()) fillIn();
 }
 
 function showWatched() {
@@ -86,10 +109,18 @@ function showTools() {
   const open = auction.bids === 0 && ["scheduled", "live"].includes(auction.state);
   at("edit").hidden = !open;
   at("drop-picture").hidden = !auction.picture;
-  const form = at("edit").elements;
-  if (!at("edit").contains(document.activeElement)) {
-    form.title.value = auction.title;
-    form.description.value = auction.description;
+}
+
+/** Fills the seller's form in, but for what the seller has changed there. */
+function fillIn() {
+  const { title, description } = at("edit").elements;
+  for (const field of [title, description]) {
+    const { name, value } = field;
+    // Browsers give fields back what they had before a reload: the first time that is written over.
+    const changed = name in filled && value !== filled[name] && value.trim() !== auction[name];
+    if (changed) continue;
+    field.value = auction[name];
+    filled[name] = field.value;
   }
 }
 
@@ -111,6 +142,7 @@ function show() {
   const buy = auction.buy_now && isLive() && auction.buy_now >= auction.minimum;
   at("buy").hidden = !buy;
   if (buy) at("buy").textContent = `Buy now for ${amount(auction.buy_now)}`;
+  showTools();
   showTime();
 }
 
@@ -181,6 +213,9 @@ function follow(news) {
   if (news.notices?.length) {
     at("news").textContent = news.notices.map((name) => NOTICES[name] ?? name).join(" ");
   }
+  // Whoever was away is not sent "outbid": the service does not know that they led before.
+  const lost = hearLead(news.sequence, you !== null && news.leader === you);
+  if (lost && you !== null && state === "live") showOutbid(news);
   show();
   if (news.notices?.includes("changed")) reload();
   if (state === "ended" && outcome !== null) showSettlement();
@@ -204,12 +239,7 @@ const TOLD = {
     takeBids(news);
   },
   state: follow,
-  outbid(news) {
-    at("outbid").textContent =
-      `You were outbid. The price is ${amount(news.price)} now; ` +
-      `the next bid has to be ${amount(news.minimum)} or more.`;
-    at("outbid").hidden = false;
-  },
+  outbid: showOutbid,
   paused() {
     showLive("paused", true);
   },
@@ -250,11 +280,31 @@ function newId() {
 function checkBid(values) {
   if (parse(values.amount, auction.currency) === undefined) {
     const example = plain(auction.minimum, auction.currency);
-    return { field: "amount", text: `Type an amount, as ${example}.` };
+    const text = unclear(values.amount, auction.currency) ?? `Type an amount, as ${example}.`;
+    return { field: "amount", text };
   }
   const most = values.max_amount.trim();
   if (most && parse(most, auction.currency) === undefined) {
-    return { field: "max_amount", text: "Type an amount, or leave it empty." };
+    const text = unclear(most, auction.currency) ?? "Type an amount, or leave it empty.";
+    return { field: "max_amount", text };
+  }
+}
+
+/** Says what became of a bid that was accepted. */
+function sayPlaced(data) {
+  // The news may know of later bids, the more so if this is the first answer once more.
+  const late = data.sequence < lead.sequence;
+  const ours = late ? lead.ours : data.leading;
+  const price = amount(late ? auction.price : data.price);
+  hearLead(data.sequence, data.leading);
+  if (ours) {
+    at("outbid").hidden = true;
+    say(`Your bid is in. You lead with ${price}.`);
+  } else if (data.leading) {
+    if (isLive()) showOutbid(auction);
+    say(`Your bid was in, but has been outbid meanwhile: ${price}.`);
+  } else {
+    say(`Your bid is in, but somebody's maximum is higher: ${price}.`);
   }
 }
 
@@ -280,10 +330,7 @@ async function placeBid(values) {
     const { data } = await signedIn(() => ask("POST", `${api}/bids`, { json }));
     pending = null;
     at("bid").reset();
-    at("outbid").hidden = data.leading;
-    say(data.leading
-      ? `Your bid is in. You lead with ${amount(data.price)}.`
-      : `Your bid is in, but somebody's maximum is higher: ${amount(data.price)}.`);
+    sayPlaced(data);
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
     // Whether it arrived is known only if there was an answer that says so.
@@ -361,7 +408,11 @@ async function start() {
   try {
     if (member.likely()) await quietly(async () => ({ data: me } = await ask("GET", "/api/v1/me")));
     take(await ask("GET", api));
-    if (isMine()) await quietly(() => bids.earlier());
+    if (isMine()) {
+      await quietly(() => bids.earlier());
+      // Who knows the bids is sent none until the next one.
+      showBids();
+    }
     listen(id, {
       after: () => bids.last,
       told: (news) => TOLD[news.type]?.(news),

@@ -2,7 +2,7 @@
 
 import { ask, Problem } from "./api.js";
 import { Clock, countdown } from "./clock.js";
-import { money, parse } from "./money.js";
+import { money, parse, plain, unclear } from "./money.js";
 import { leaveFor, member, onSubmit, sayFlash } from "./page.js";
 
 const EMPTY = {
@@ -115,7 +115,10 @@ function terms(values) {
   const amount = (field, needed) => {
     if (!values[field].trim() && !needed) return undefined;
     const found = parse(values[field], currency);
-    if (found === undefined) throw wrong(field, "Type an amount, as 12.50.");
+    if (found === undefined) {
+      const example = plain(1250, currency);
+      throw wrong(field, unclear(values[field], currency) ?? `Type an amount, as ${example}.`);
+    }
     return found;
   };
   const moment = (field) => (values[field] ? new Date(values[field]).toISOString() : undefined);

@@ -61,7 +61,8 @@ export function wireNotifications(signedIn) {
     }
   }
 
-  at("told-more").addEventListener("click", () => load(oldest));
+  const more = at("told-more");
+  more.addEventListener("click", () => whileBusy(more, "Loading…", () => load(oldest)));
   const read = at("told-read");
   read.addEventListener("click", () =>
     whileBusy(read, "Marking…", async () => {

@@ -164,7 +164,9 @@ fn refused(refusal: Refusal) -> BidRefused {
         Refusal::NotStarted => of_code(Code::AuctionNotStarted),
         Refusal::Ended { ends_at_ms } => BidRefused { ends_at_ms, ..of_code(Code::AuctionEnded) },
         Refusal::OwnAuction => of_code(Code::OwnAuction),
-        Refusal::AlreadyLeading => of_code(Code::AlreadyLeading),
+        Refusal::AlreadyLeading { price, minimum } => {
+            BidRefused { price, minimum, ..of_code(Code::AlreadyLeading) }
+        }
         Refusal::TooLow { price, minimum } => {
             BidRefused { price, minimum, ..of_code(Code::BidTooLow) }
         }

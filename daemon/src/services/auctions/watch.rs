@@ -60,7 +60,10 @@ pub async fn watch_auction(
     request: AuctionRequest,
     deadline: Instant,
 ) -> Result<Watch, Failure> {
-    admit(cx, Class::Read, request.caller.as_ref())?;
+    // A front that goes on for many names nobody.
+    if let Some(caller) = &request.caller {
+        admit(cx, Class::Read, Some(caller))?;
+    }
     let until = deadline.checked_sub(WATCH_MARGIN).unwrap_or(deadline);
     let seat = cx.live.sit(&cx.stores.auctions, request.auction_id, deadline).await?;
     Ok(Watch { seat, until, given: None, last: None })

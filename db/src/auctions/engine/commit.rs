@@ -202,7 +202,8 @@ fn advance(step: u64, auctions: &[(u64, u64)]) -> String {
            ON b.auction_id = a.id AND b.sequence = a.sequence + {step} \
          SET a.sequence = b.sequence, a.price = b.price, a.leader_id = b.leader_id, \
            a.leader_max = b.leader_max, a.last_at_ms = b.at_ms, \
-           a.ends_at_ms = b.ends_at_ms + a.outage_ms - b.outage_ms, \
+           a.ends_at_ms = b.ends_at_ms + IF(a.buy_now IS NULL OR b.price < a.buy_now, \
+             a.outage_ms - b.outage_ms, 0), \
            a.extended = b.extended, a.head = b.head \
          WHERE a.id IN ({ids}) AND ((a.id << 32) ^ a.sequence) IN ({rows}) \
            AND a.version = b.version AND a.phase = 'open'"

@@ -43,6 +43,8 @@ pub enum Said {
 pub struct Pulse {
     pub epoch: u64,
     pub outage_ms: Option<i64>,
+    /// The server's clock, Unix milliseconds.
+    pub now_ms: i64,
 }
 
 /// How the database is asked.
@@ -191,13 +193,14 @@ async fn beat(conn: &mut Conn) -> Result<Pulse, Error> {
     );
     conn.query_drop(alive).await?;
     let look = format!(
-        "SELECT epoch, alive_at_ms >= {NOW} - {outage_min} FROM auction_clock WHERE one = 1"
+        "SELECT epoch, alive_at_ms >= {NOW} - {outage_min}, {NOW} FROM auction_clock WHERE one = 1"
     );
-    let Some((epoch, is_alive)) = conn.query_first::<(u64, bool), _>(look).await? else {
+    let Some((epoch, is_alive, now_ms)) = conn.query_first::<(u64, bool, i64), _>(look).await?
+    else {
         return Err(wrong("the clock has no row"));
     };
     if is_alive {
-        return Ok(Pulse { epoch, outage_ms: None });
+        return Ok(Pulse { epoch, outage_ms: None, now_ms });
     }
     loop {
         match extend(conn, NOW, outage_min).await {
@@ -221,14 +224,16 @@ async fn extend(conn: &mut Conn, now: &str, outage_min: i64) -> Result<Pulse, Er
     let now = now.ok_or_else(|| wrong("the server has no clock"))?;
     if began == 0 || now - began <= outage_min {
         conn.query_drop("COMMIT").await?;
-        return Ok(Pulse { epoch, outage_ms: None });
+        return Ok(Pulse { epoch, outage_ms: None, now_ms: now });
     }
+    // What somebody has bought stays bought.
     // The version too, so that a seller who edits one without bids does not undo it unseen.
     let sql = "UPDATE auctions \
          SET ends_at_ms = ends_at_ms + (? - GREATEST(?, start_at_ms)), \
            outage_ms = outage_ms + (? - GREATEST(?, start_at_ms)), \
            version = version + (sequence = 0) \
-         WHERE phase = 'open' AND ends_at_ms > ? AND start_at_ms < ?";
+         WHERE phase = 'open' AND ends_at_ms > ? AND start_at_ms < ? \
+           AND (buy_now IS NULL OR price < buy_now)";
     conn.exec_drop(sql, (now, began, now, began, began, now)).await?;
     let auctions = conn.affected_rows();
     let sql = "INSERT INTO outages (epoch, began_at_ms, ended_at_ms, auctions) VALUES (?, ?, ?, ?)";
@@ -236,7 +241,7 @@ async fn extend(conn: &mut Conn, now: &str, outage_min: i64) -> Result<Pulse, Er
     let sql = "UPDATE auction_clock SET alive_at_ms = ?, epoch = ? WHERE one = 1";
     conn.exec_drop(sql, (now, epoch + 1)).await?;
     conn.query_drop("COMMIT").await?;
-    Ok(Pulse { epoch: epoch + 1, outage_ms: Some(now - began) })
+    Ok(Pulse { epoch: epoch + 1, outage_ms: Some(now - began), now_ms: now })
 }
 
 /// An answer to another question, which cannot be.

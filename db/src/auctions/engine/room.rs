@@ -3,7 +3,7 @@
 use super::Closed;
 use crate::auctions::{AuctionRow, BidError, BidRow, Offer, Placed};
 use crate::error::{Server, StoreError};
-use crate::limits::{OFFER_ATTEMPTS, ROOMS_MAX};
+use crate::limits::{OFFER_ATTEMPTS, OFFER_LATE, ROOMS_MAX};
 use crate::redis::RunId;
 use crate::slots::Slots;
 use foldhash::fast::RandomState;
@@ -89,8 +89,9 @@ pub fn unknown(why: &str) -> StoreError {
 /// An offer that waits.
 pub struct Waiting {
     pub offer: Offer,
-    /// Unix time in milliseconds.
+    /// When it came, Unix time in milliseconds, and by a clock that nobody sets.
     pub now_ms: i64,
+    pub since: Instant,
     pub deadline: Instant,
     pub seat: Seat,
     /// How often it was tried.
@@ -100,6 +101,14 @@ pub struct Waiting {
 }
 
 impl Waiting {
+    /// The time at which it counts: when it came, unless it has waited for so long that others may
+    /// have been accepted since.
+    pub fn time_ms(&self) -> i64 {
+        let waited = self.since.elapsed();
+        let late = if waited < OFFER_LATE { 0 } else { waited.as_millis() };
+        self.now_ms.saturating_add(i64::try_from(late).unwrap_or(i64::MAX))
+    }
+
     /// For another attempt, unless there were enough; then it is answered.
     pub fn again(mut self) -> Option<Waiting> {
         self.attempts += 1;
@@ -197,10 +206,15 @@ impl Room {
 
     /// What is held of it is true no longer.
     pub fn drop_held(&self, held: &Rc<Held>) {
-        let mut known = self.known.borrow_mut();
-        if matches!(&*known, Some(Known::Live(now)) if Rc::ptr_eq(now, held)) {
-            *known = None;
+        if self.holds(held) {
+            *self.known.borrow_mut() = None;
         }
+    }
+
+    /// Whether this is what is held of it now.
+    pub fn holds(&self, held: &Rc<Held>) -> bool {
+        let known = self.known.borrow();
+        matches!(&*known, Some(Known::Live(now)) if Rc::ptr_eq(now, held))
     }
 
     /// Puts offers before those that wait, behind others that came back before.
@@ -243,15 +257,6 @@ impl Drop for Begun {
         let (begun, ended) = self.0.commits.get();
         self.0.commits.set((begun, ended + 1));
         self.0.committed.notify_waiters();
-    }
-}
-
-/// A task at work in a room, whatever becomes of it.
-pub struct Working(pub Rc<Room>);
-
-impl Drop for Working {
-    fn drop(&mut self) {
-        self.0.is_working.set(false);
     }
 }
 

@@ -90,11 +90,11 @@ pub async fn bid(
         return Err(NotDecided::Adopt);
     }
     let keys = Keys::of(id, held.run);
-    let now_ms = offers.iter().map(|it| it.now_ms).max().unwrap_or_default();
+    let now_ms = offers.iter().map(Waiting::time_ms).max().unwrap_or_default();
     let keys = [keys.state.as_bytes(), keys.log.as_bytes(), keys.channel.as_bytes()];
     let decided = redis.run_script(&redis.scripts.bid, &keys, |cmd| {
         cmd.arg(&*held.label).arg(now_ms).arg(committed);
-        cmd.arg(ms(STATE_TTL)).arg(ms(LOG_TTL)).arg(owner);
+        cmd.arg(ms(STATE_TTL)).arg(ms(LOG_TTL)).arg(owner).arg(held.sequence.get());
         for Offer { bidder_id, amount, max_amount, bid_id } in offers.iter().map(|it| &it.offer) {
             cmd.arg(*bidder_id).arg(*amount).arg(*max_amount);
             cmd.arg(bid_id.as_deref().unwrap_or_default());
@@ -133,7 +133,7 @@ fn verdicts(items: &[Reply], offers: usize) -> Option<(u64, Vec<Verdict>)> {
             1 => Verdict::Refused(Refusal::NotStarted),
             2 => Verdict::Refused(Refusal::Ended { ends_at_ms: next()? }),
             3 => Verdict::Refused(Refusal::OwnAuction),
-            4 => Verdict::Refused(Refusal::AlreadyLeading),
+            4 => Verdict::Refused(Refusal::AlreadyLeading { price: next()?, minimum: next()? }),
             5 => Verdict::Refused(Refusal::TooLow { price: next()?, minimum: next()? }),
             6 => Verdict::Refused(Refusal::ClockBehind),
             _ => return None,

@@ -2,7 +2,7 @@
 
 use super::commit::{After, Commit, Committed};
 use super::look::{Ask, Named, Said};
-use super::room::{Held, Known, Room, Seat, Waiting, Working, unknown};
+use super::room::{Held, Known, Room, Seat, Waiting, unknown};
 use super::script::{self, NotDecided, Verdict};
 use super::{Engine, far};
 use crate::auctions::chain::next_head;
@@ -18,20 +18,37 @@ use std::time::Instant;
 struct Guest {
     seat: Seat,
     now_ms: i64,
+    since: Instant,
     deadline: Instant,
     attempts: u8,
 }
 
 /// A refused offer that may be a repetition.
 struct Doubtful {
-    seat: Seat,
+    waiting: Waiting,
     name: Named,
     refusal: Refusal,
 }
 
+/// A task at work in a room. Whatever becomes of it, who waits there is answered.
+struct Working {
+    engine: Rc<Engine>,
+    room: Rc<Room>,
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        self.room.is_working.set(false);
+        if std::thread::panicking() {
+            let error = unknown("a defect on our side");
+            self.room.fail(&error, &self.engine.closings);
+        }
+    }
+}
+
 /// Works in a room until nothing waits there.
 pub async fn work(engine: Rc<Engine>, room: Rc<Room>) {
-    let working = Working(room.clone());
+    let working = Working { engine: engine.clone(), room: room.clone() };
     loop {
         after_ready_tasks().await;
         let closing = room.closings.borrow_mut().pop_front();
@@ -137,10 +154,10 @@ impl Engine {
             if row.phase == Phase::Cancelled {
                 waiting.seat.answer(Err(BidError::Cancelled));
             } else {
-                doubtful.extend(refuse(room.id, waiting.seat, waiting.offer, refusal));
+                doubtful.extend(refuse(room.id, waiting, refusal));
             }
         }
-        self.look_for_repetitions(room, doubtful);
+        self.look_for_repetitions(room, None, doubtful);
     }
 
     /// Sends what was accepted to be committed, and answers what was refused.
@@ -160,12 +177,10 @@ impl Engine {
         let mut commit = Commit { auction_id, version, outage_ms, bids, after };
         let (mut sequence, mut head) = (held.sequence.get(), held.head.get());
         for (waiting, verdict) in offers.into_iter().zip(verdicts) {
-            let Waiting { offer, now_ms, deadline, seat, attempts, .. } = waiting;
             match *verdict {
-                Verdict::Refused(refusal) => {
-                    doubtful.extend(refuse(auction_id, seat, offer, refusal));
-                }
+                Verdict::Refused(refusal) => doubtful.extend(refuse(auction_id, waiting, refusal)),
                 Verdict::Accepted { price, leader_id, leader_max, ends_at_ms, extended, at_ms } => {
+                    let Waiting { offer, now_ms, since, deadline, seat, attempts, .. } = waiting;
                     let Offer { bidder_id, amount, max_amount, bid_id } = offer;
                     sequence += 1;
                     let mut bid = BidRow {
@@ -185,7 +200,7 @@ impl Engine {
                     bid.head = head;
                     commit.after.push(After { leader_max, extended });
                     commit.bids.push(bid);
-                    guests.push(Guest { seat, now_ms, deadline, attempts });
+                    guests.push(Guest { seat, now_ms, since, deadline, attempts });
                 }
             }
         }
@@ -199,7 +214,7 @@ impl Engine {
                 drop(begun);
             });
         }
-        self.look_for_repetitions(room, doubtful);
+        self.look_for_repetitions(room, Some(held), doubtful);
     }
 
     /// Commits bids; their answers and news follow.
@@ -214,7 +229,11 @@ impl Engine {
         let committed = self.write(commit.clone()).await;
         match committed {
             Ok(Committed::Written | Committed::Found) => self.tell_bids(held, &commit),
-            Ok(Committed::Conflict) | Err(_) => room.drop_held(held),
+            Ok(Committed::Conflict) => room.drop_held(held),
+            Err(_) => {
+                room.drop_held(held);
+                self.is_unfinished(room.id);
+            }
         }
         let bids = match Rc::try_unwrap(commit) {
             Ok(commit) => commit.bids,
@@ -254,12 +273,19 @@ impl Engine {
         }
     }
 
-    /// Gives the first answer again to those that were accepted before; the others are refused.
-    fn look_for_repetitions(self: &Rc<Self>, room: &Rc<Room>, doubtful: Vec<Doubtful>) {
+    /// Gives the first answer again to those that were accepted before; the others are refused. If
+    /// what they were refused upon turned out not to be so, they are decided again: the bid that
+    /// stood in their way may be their own, and not be committed yet.
+    fn look_for_repetitions(
+        self: &Rc<Self>,
+        room: &Rc<Room>,
+        held: Option<&Rc<Held>>,
+        doubtful: Vec<Doubtful>,
+    ) {
         if doubtful.is_empty() {
             return;
         }
-        let (engine, room) = (self.clone(), room.clone());
+        let (engine, room, held) = (self.clone(), room.clone(), held.cloned());
         tokio_uring::spawn(async move {
             room.all_committed().await;
             let names = doubtful.iter().map(|it| it.name.clone()).collect();
@@ -267,18 +293,27 @@ impl Engine {
                 Ok(Said::Bids(bids)) => bids,
                 Ok(_) => Vec::new(),
                 Err(error) => {
-                    doubtful.into_iter().for_each(|it| it.seat.answer(Err(error.clone().into())));
+                    doubtful.into_iter().for_each(|it| it.waiting.fail(error.clone()));
                     return;
                 }
             };
-            for Doubtful { seat, name, refusal } in doubtful {
+            let stands = held.is_none_or(|held| room.holds(&held));
+            let mut again = Vec::new();
+            for Doubtful { waiting, name, refusal } in doubtful {
                 let first = bids.iter().find(|bid| {
                     bid.bidder_id == name.bidder_id && bid.bid_id.as_ref() == Some(&name.bid_id)
                 });
-                seat.answer(match first {
-                    Some(bid) => Ok(Placed { bid: bid.clone(), repeated: true }),
-                    None => Err(BidError::Refused(refusal)),
-                });
+                match first {
+                    Some(bid) => {
+                        waiting.seat.answer(Ok(Placed { bid: bid.clone(), repeated: true }));
+                    }
+                    None if stands => waiting.seat.answer(Err(BidError::Refused(refusal))),
+                    None => again.extend(waiting.again()),
+                }
+            }
+            if !again.is_empty() {
+                room.put_back(again);
+                engine.start(&room);
             }
         });
     }
@@ -291,6 +326,7 @@ impl Guest {
         Waiting {
             offer: Offer { bidder_id, amount, max_amount, bid_id: bid.bid_id.clone() },
             now_ms: self.now_ms,
+            since: self.since,
             deadline: self.deadline,
             seat: self.seat,
             attempts: self.attempts,
@@ -301,15 +337,15 @@ impl Guest {
 
 /// Answers a refused offer, unless it may be a repetition: an accepted bid that is offered again is
 /// always refused.
-fn refuse(auction_id: u64, seat: Seat, offer: Offer, refusal: Refusal) -> Option<Doubtful> {
-    match (offer.bid_id, refusal) {
+fn refuse(auction_id: u64, waiting: Waiting, refusal: Refusal) -> Option<Doubtful> {
+    match (&waiting.offer.bid_id, refusal) {
         (None, _) | (_, Refusal::NotStarted | Refusal::OwnAuction) => {
-            seat.answer(Err(BidError::Refused(refusal)));
+            waiting.seat.answer(Err(BidError::Refused(refusal)));
             None
         }
         (Some(bid_id), _) => {
-            let name = Named { auction_id, bidder_id: offer.bidder_id, bid_id };
-            Some(Doubtful { seat, name, refusal })
+            let (bidder_id, bid_id) = (waiting.offer.bidder_id, bid_id.clone());
+            Some(Doubtful { name: Named { auction_id, bidder_id, bid_id }, waiting, refusal })
         }
     }
 }

@@ -21,7 +21,8 @@ fn bids_are_decided_in_order_and_are_durable_when_they_are_answered() {
         assert_eq!(sequences, [Some(1), None, Some(2), None, Some(3)]);
         let minimum = Refusal::TooLow { price: 100, minimum: 110 };
         assert_eq!(answers[1], Err(BidError::Refused(minimum)));
-        assert_eq!(answers[3], Err(BidError::Refused(Refusal::AlreadyLeading)));
+        let leads = Refusal::AlreadyLeading { price: 110, minimum: 120 };
+        assert_eq!(answers[3], Err(BidError::Refused(leads)));
         let bids = verified(&stack, 1, &plain());
         let answered: Vec<_> = answers.into_iter().flatten().map(|it| it.bid).collect();
         assert_eq!(bids, answered);

@@ -1,6 +1,6 @@
 //! Several owners of one auction, and what they find when one of them, or a store, is gone.
 
-use super::{END, NOW, bid, bid_at, bids, make, named, offer, plain, verified};
+use super::{END, NOW, bid, bid_at, bids, clock, make, named, offer, plain, verified};
 use crate::harness::{
     PATIENCE, on_a_ring, redis, settings, soon, stack, stack_of_its_own, with_stores,
 };
@@ -96,7 +96,7 @@ fn an_outage_extends_what_was_live_once_whoever_finds_it() {
     stack.sql("UPDATE auctions SET ends_at_ms = start_at_ms + 1 WHERE id = 4").unwrap();
     with_stores(&settings(&stack), async |first| {
         with_stores_too(&stack, async |second| {
-            let beat = first.auctions.beat(NOW, soon()).await.unwrap();
+            let beat = first.auctions.beat(clock(), soon()).await.unwrap();
             assert_eq!((beat.epoch, beat.outage_ms), (0, None));
             bid(first, 1, offer(2, 100)).await.unwrap();
             // The server's clock is that of now: the test's auctions lie around it by this.
@@ -107,8 +107,10 @@ fn an_outage_extends_what_was_live_once_whoever_finds_it() {
             let gap = "UPDATE auction_clock SET alive_at_ms = alive_at_ms - 60000";
             let ends = "SELECT id, ends_at_ms, outage_ms FROM auctions ORDER BY id";
             let before = stack.sql(&format!("{by}; {shift}; {gap}; {ends}")).unwrap();
-            let (one, two) =
-                tokio::join!(first.auctions.beat(NOW, soon()), second.auctions.beat(NOW, soon()));
+            let (one, two) = tokio::join!(
+                first.auctions.beat(clock(), soon()),
+                second.auctions.beat(clock(), soon())
+            );
             let (one, two) = (one.unwrap(), two.unwrap());
             assert_eq!((one.epoch, two.epoch), (1, 1));
             let found: Vec<i64> = [one.outage_ms, two.outage_ms].into_iter().flatten().collect();
@@ -127,7 +129,7 @@ fn an_outage_extends_what_was_live_once_whoever_finds_it() {
             assert_eq!(moved[1..3], [(0, 0), (0, 0)], "not begun, and over");
             let told = rows(&told.unwrap());
             assert_eq!(told[0][..2], [1, outage_ms]);
-            let again = first.auctions.beat(NOW, soon()).await.unwrap();
+            let again = first.auctions.beat(clock(), soon()).await.unwrap();
             assert_eq!((again.epoch, again.outage_ms), (1, None));
             // What was adopted before knows the new end.
             let end = after[0][1];
@@ -288,5 +290,32 @@ fn a_database_that_is_killed_costs_no_acknowledged_bid() {
             stack.mariadb().restart().unwrap();
         }
         more_bids(stack, 50);
+    });
+}
+
+#[test]
+fn what_somebody_bought_stays_bought_through_an_outage() {
+    let stack = stack();
+    make(&stack, &[Rules { buy_now: 500, ..plain() }]);
+    with_stores(&settings(&stack), async |stores| {
+        stores.auctions.beat(clock(), soon()).await.unwrap();
+        let bought = bid(stores, 1, named(2, 700, "buys")).await.unwrap().bid;
+        assert_eq!((bought.price, bought.ends_at_ms), (500, bought.at_ms));
+        // It is not settled yet, and its end lies in the gap.
+        let gap = "UPDATE auction_clock SET alive_at_ms = alive_at_ms - 60000; \
+                   UPDATE auctions SET start_at_ms = 0; \
+                   UPDATE auctions SET ends_at_ms = CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)";
+        stack.sql(gap).unwrap();
+        let beat = stores.auctions.beat(clock(), soon()).await.unwrap();
+        assert!(beat.outage_ms.is_some(), "{beat:?}");
+        assert_eq!(stack.sql("SELECT outage_ms FROM auctions").unwrap().trim(), "0");
+        // Not even with an end that has not come.
+        stack.sql(&format!("UPDATE auctions SET ends_at_ms = {END}")).unwrap();
+        stores.auctions.forget(1, soon()).await.unwrap();
+        for offered in [offer(3, 900), named(2, 800, "again")] {
+            let late = bid(stores, 1, offered).await;
+            assert_eq!(late, Err(BidError::Refused(Refusal::Ended { ends_at_ms: END })));
+        }
+        assert!(bid(stores, 1, named(2, 700, "buys")).await.unwrap().repeated);
     });
 }

@@ -31,7 +31,8 @@ fn bids_raise_the_price_and_the_engine_bids_up_to_a_maximum() {
 
     let low = refused(&bid(&ann, id, &json!({"amount": 315})), 409, "bid_too_low");
     assert_eq!((&low["price"], &low["minimum"]), (&json!(310), &json!(320)), "{low}");
-    refused(&bid(&bob, id, &json!({"amount": 350})), 409, "already_leading");
+    let leads = refused(&bid(&bob, id, &json!({"amount": 350})), 409, "already_leading");
+    assert_eq!((&leads["price"], &leads["minimum"]), (&json!(310), &json!(320)), "{leads}");
     refused(&bid(&sam, id, &json!({"amount": 350})), 403, "own_auction");
     refused(&bid(&ann, 999_999, &json!({"amount": 350})), 404, "auction_not_found");
 

@@ -324,8 +324,8 @@ pub struct Beat {
     /// How long no bid could be taken before this look, if that counts as an outage: auctions that
     /// were live then end later by as much. Told once, to whoever found it.
     pub outage_ms: Option<i64>,
-    /// By how much a store's clock is ahead of ours, milliseconds: Redis' or the database's, the one
-    /// that is further off.
+    /// By how much a store's clock is ahead of ours, milliseconds: Redis' or the database's, that
+    /// which is further off.
     pub skew_ms: i64,
 }
 

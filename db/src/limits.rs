@@ -160,11 +160,12 @@ pub const ROOMS_MAX: usize = 8 * 1024;
 /// Times an offer is tried: each time somebody else took the auction over, or a store forgot it.
 pub const OFFER_ATTEMPTS: u8 = 8;
 
-/// An offer that waited longer counts as of when it is decided. Below it the queue is the usual one.
+/// An offer that waited longer counts as of when it is decided. Up to this the queue is the usual
+/// one.
 pub const OFFER_LATE: Duration = Duration::from_millis(500);
 
-/// Auctions with bids that were decided and not committed, of which a shard remembers that it has to
-/// see to them: as many as offers.
+/// Auctions with bids that were decided and not committed, of which a shard remembers that it has
+/// to see to them: as many as offers.
 pub const UNFINISHED_MAX: usize = OFFERS_MAX;
 
 /// Auctions that are seen to after one look at the stores.

@@ -73,14 +73,13 @@ impl Play {
 
     /// An auction, and more than anybody has offered there.
     pub(crate) fn offer(&self, rng: &mut SmallRng) -> (u64, i64) {
-        let at = rng.random_range(0..self.offered.len());
-        let amount = self.offered[at].fetch_add(1, Ordering::Relaxed) + 1;
-        (self.cast.auctions[at], amount)
+        self.offer_at(rng.random_range(0..self.offered.len()))
     }
 
-    /// Random choices that begin anywhere.
-    pub(crate) fn rng(&self) -> SmallRng {
-        rand::make_rng()
+    /// One of the cast's auctions, and more than anybody has offered there.
+    pub(crate) fn offer_at(&self, at: usize) -> (u64, i64) {
+        let amount = self.offered[at].fetch_add(1, Ordering::Relaxed) + 1;
+        (self.cast.auctions[at], amount)
     }
 
     /// Asks for the news of the first auction.

@@ -109,7 +109,6 @@ impl Bids {
     /// Bids at this rate until the measurement is over; the last sequence number.
     fn make(&self, play: &Play, stop: &Stop, rate: f64) -> Result<u64, Failed> {
         let client = Client::new(&self.base);
-        let mut rng = play.rng();
         let mut last = 0;
         for number in 0_u32.. {
             let due = self.start + IDLE + Duration::from_secs_f64(f64::from(number) / rate);
@@ -117,7 +116,8 @@ impl Bids {
             if stop.stopped() || self.now() >= self.window.1 {
                 break;
             }
-            let (auction, amount) = play.offer(&mut rng);
+            // The one that all watch.
+            let (auction, amount) = play.offer_at(0);
             let token = &play.cast.tokens[1 + number as usize % 2];
             let body = format!("{{\"amount\":{amount}}}");
             let body = Some(("application/json", body.as_bytes()));

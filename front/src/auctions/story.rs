@@ -203,7 +203,8 @@ impl Story {
 
     /// Whether somebody led at any bid since, or then.
     fn led_after(&self, seen: Seen, you: Option<&str>) -> bool {
-        // Of one that comes back it is not known whether it led, but the last bid that it knows may.
+        // Of one that comes back it is not known whether it led; the last bid that it knows may
+        // tell.
         let from = seen.sequence.saturating_sub(u64::from(seen.facts.is_none()));
         let missed = self.bids.after(from, self.news.sequence);
         missed.into_iter().flatten().any(|bid| you == Some(&*bid.leader))

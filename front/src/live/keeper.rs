@@ -22,8 +22,8 @@ pub(super) async fn keep<T: Topic>(
     caller: Caller,
     trace_id: u128,
 ) {
-    // Those who follow share the stream, so it is nobody's session. Whoever begins it pays for that;
-    // when it is renewed it is everybody's, and nobody's limit must pause it for the others.
+    // Those who follow share the stream, so it is nobody's session. Whoever begins it pays for
+    // that; when it is renewed it is everybody's, and nobody's limit must pause it for the others.
     let mut begins = Some(Caller { address: caller.address, ..Caller::default() });
     let mut backoff = WATCH_BACKOFF_FIRST;
     let mut free_at = Instant::now();

@@ -206,15 +206,10 @@ impl Room {
 
     /// What is held of it is true no longer.
     pub fn drop_held(&self, held: &Rc<Held>) {
-        if self.holds(held) {
-            *self.known.borrow_mut() = None;
+        let mut known = self.known.borrow_mut();
+        if matches!(&*known, Some(Known::Live(now)) if Rc::ptr_eq(now, held)) {
+            *known = None;
         }
-    }
-
-    /// Whether this is what is held of it now.
-    pub fn holds(&self, held: &Rc<Held>) -> bool {
-        let known = self.known.borrow();
-        matches!(&*known, Some(Known::Live(now)) if Rc::ptr_eq(now, held))
     }
 
     /// Puts offers before those that wait, behind others that came back before.

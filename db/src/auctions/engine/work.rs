@@ -214,7 +214,7 @@ impl Engine {
                 drop(begun);
             });
         }
-        self.look_for_repetitions(room, Some(held), doubtful);
+        self.look_for_repetitions(room, Some((held, sequence)), doubtful);
     }
 
     /// Commits bids; their answers and news follow.
@@ -274,18 +274,19 @@ impl Engine {
     }
 
     /// Gives the first answer again to those that were accepted before; the others are refused. If
-    /// what they were refused upon turned out not to be so, they are decided again: the bid that
-    /// stood in their way may be their own, and not be committed yet.
+    /// they were refused upon bids, up to the number given, that lost their commit, they are decided
+    /// again: the bid that stood in their way may be their own, and be committed later.
     fn look_for_repetitions(
         self: &Rc<Self>,
         room: &Rc<Room>,
-        held: Option<&Rc<Held>>,
+        upon: Option<(&Rc<Held>, u64)>,
         doubtful: Vec<Doubtful>,
     ) {
         if doubtful.is_empty() {
             return;
         }
-        let (engine, room, held) = (self.clone(), room.clone(), held.cloned());
+        let (engine, room) = (self.clone(), room.clone());
+        let upon = upon.map(|(held, sequence)| (held.clone(), sequence));
         tokio_uring::spawn(async move {
             room.all_committed().await;
             let names = doubtful.iter().map(|it| it.name.clone()).collect();
@@ -297,7 +298,8 @@ impl Engine {
                     return;
                 }
             };
-            let stands = held.is_none_or(|held| room.holds(&held));
+            let committed = |held: &Held| held.row.borrow().sequence;
+            let stands = upon.is_none_or(|(held, sequence)| committed(&held) >= sequence);
             let mut again = Vec::new();
             for Doubtful { waiting, name, refusal } in doubtful {
                 let first = bids.iter().find(|bid| {

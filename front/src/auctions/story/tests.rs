@@ -261,3 +261,17 @@ fn the_same_news_again_and_older_ones_are_no_news() {
     assert!(story.take(joined, NOW));
     assert_eq!(story.news().sequence, 7);
 }
+
+#[test]
+fn who_led_when_it_left_is_told_of_being_outbid_when_it_comes_back() {
+    let mut story = Story::default();
+    take(&mut story, news(6, 6));
+    let back = |story: &mut Story, you: u64, after: u64| {
+        story.tell(Some(Seen::after(after)), Some(&name(you)), NOW).outbid.is_some()
+    };
+    assert!(back(&mut story, 5, 5), "it led after bid 5");
+    assert!(back(&mut story, 5, 4), "and if it has not heard of its own bid");
+    assert!(!back(&mut story, 5, 6), "it was told of bid 6");
+    assert!(!back(&mut story, 6, 5), "it leads");
+    assert!(!back(&mut story, 9, 5), "that was another's lead");
+}

@@ -2,7 +2,7 @@
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=schema");
-    let schemas = ["common.proto", "accounts.proto", "leaderboard.proto"];
+    let schemas = ["common.proto", "accounts.proto", "leaderboard.proto", "auctions.proto"];
     let descriptors = protox::compile(schemas, ["schema"])?;
     prost_build::Config::new().compile_fds(descriptors)?;
     Ok(())

@@ -152,6 +152,10 @@ pub struct LimitSettings {
     pub login_per_s: u32,
     /// Logins and registrations at once after a pause.
     pub login_burst: u32,
+    /// Bids per second.
+    pub bid_per_s: u32,
+    /// Bids at once after a pause.
+    pub bid_burst: u32,
 }
 
 /// `[guessing]`: how many wrong passwords are taken before the next one must wait.
@@ -298,6 +302,8 @@ impl Default for LimitSettings {
             write_burst: 40,
             login_per_s: 5,
             login_burst: 20,
+            bid_per_s: 50,
+            bid_burst: 200,
         }
     }
 }
@@ -450,6 +456,8 @@ impl Settings {
             ("limits.write_burst", limits.write_burst),
             ("limits.login_per_s", limits.login_per_s),
             ("limits.login_burst", limits.login_burst),
+            ("limits.bid_per_s", limits.bid_per_s),
+            ("limits.bid_burst", limits.bid_burst),
         ] {
             in_range(key, value, 1..=1_000_000)?;
         }
@@ -518,6 +526,7 @@ mod tests {
             ("passwords.memory_kib", "7"),
             ("passwords.lanes", "17"),
             ("limits.read_burst", "0"),
+            ("limits.bid_per_s", "0"),
             ("guessing.device_budget", "0"),
             ("pictures.queue", "0"),
             ("leaderboard.k", "0"),

@@ -1,5 +1,8 @@
 //! What a service works with: the stores of its shard, and what the whole process shares.
 
+use crate::auctions::cursor::CursorKey as ListKey;
+use crate::auctions::keep::Gate;
+use crate::auctions::live::Live;
 use crate::config::Settings;
 use crate::identity::guesses::Guesses;
 use crate::identity::hashing::{Hashing, HashingError};
@@ -48,6 +51,7 @@ pub struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tokens: TokenKeys,
     pub(crate) cursors: CursorKey,
+    pub(crate) lists: ListKey,
     pub(crate) hashing: Hashing,
     pub(crate) guesses: Arc<Guesses>,
     pub(crate) limiter: Limiter,
@@ -108,6 +112,7 @@ impl Shared {
             clock,
             tokens: TokenKeys::new(&secret),
             cursors: CursorKey::new(&secret),
+            lists: ListKey::new(&secret),
             hashing,
             guesses,
             limiter: Limiter::new(&settings.limits),
@@ -131,6 +136,8 @@ pub struct Context {
     pub(crate) session_ttl: Duration,
     pub(crate) boards: Boards,
     pub(crate) elo: Elo,
+    pub(crate) gate: Gate,
+    pub(crate) live: Rc<Live>,
     random: Box<dyn Random>,
 }
 
@@ -147,12 +154,17 @@ impl Context {
         settings: &Settings,
         random: Box<dyn Random>,
     ) -> Context {
+        let live = Rc::new(Live::default());
+        let listener = Rc::clone(&live);
+        stores.auctions.on_news(Box::new(move |news| listener.hear(news)));
         let memo_ttl = Duration::from_secs(settings.passwords.memo_ttl_s);
         Context {
             memo: RefCell::new(Memo::new(*shared.memo_key, memo_ttl, MEMO_MAX)),
             session_ttl: Duration::from_secs(settings.sessions.ttl_s),
             boards: Boards::new(Duration::from_millis(settings.leaderboard.staleness_ms)),
             elo: Elo::new(&settings.leaderboard),
+            gate: Gate::default(),
+            live,
             stores: Rc::new(stores),
             background: RefCell::default(),
             shared,
@@ -168,6 +180,16 @@ impl Context {
     /// The boards as this shard knows them.
     pub fn boards(&self) -> &Boards {
         &self.boards
+    }
+
+    /// The auctions that are watched on this shard.
+    pub fn live(&self) -> &Live {
+        &self.live
+    }
+
+    /// Whether bids are let through to the stores.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     /// Waits for what runs in the background, for a few seconds at most, and closes the stores.

@@ -2,15 +2,14 @@
 //! of its own, queues its answer.
 
 use crate::context::Context;
-use crate::services::{accounts, leaderboard};
+use crate::services::{accounts, auctions, leaderboard};
 use crate::session::core::Call;
 use crate::session::link::{Link, Ticket};
 use crate::session::stream::BodyStream;
 use prost::Message;
 use souk_meter::{Request, Stage};
-use souk_proto::accounts::{GetPictureRequest, SetPictureRequest};
+use souk_proto::accounts::GetPictureRequest;
 use souk_proto::common::{Empty, ReadyAnswer, ReadyRequest};
-use souk_proto::leaderboard::WatchBoardRequest;
 use souk_proto::limits::STREAM_CHUNK;
 use souk_proto::{Code, Failure, Method};
 use souk_trace::within;
@@ -27,7 +26,7 @@ pub(crate) fn start(link: &Rc<Link>, call: &Call, payload: &[u8]) {
         Method::Logout => unary(link, call, payload, accounts::logout),
         Method::GetMe => unary(link, call, payload, accounts::get_me),
         Method::EditMe => unary(link, call, payload, accounts::edit_me),
-        Method::SetPicture => set_picture(link, call, payload),
+        Method::SetPicture => upload(link, call, payload, accounts::set_picture),
         Method::DropPicture => unary(link, call, payload, accounts::drop_picture),
         Method::ChangePassword => unary(link, call, payload, accounts::change_password),
         Method::DeleteMe => unary(link, call, payload, accounts::delete_me),
@@ -43,11 +42,30 @@ pub(crate) fn start(link: &Rc<Link>, call: &Call, payload: &[u8]) {
         Method::GetRank => unary(link, call, payload, leaderboard::get_rank),
         Method::GetDistribution => unary(link, call, payload, leaderboard::get_distribution),
         Method::ListSeasons => unary(link, call, payload, leaderboard::list_seasons),
-        Method::WatchBoard => watch_board(link, call, payload),
+        Method::WatchBoard => {
+            watch(link, call, payload, leaderboard::watch_board, leaderboard::Watch::next)
+        }
         Method::SetRating => unary(link, call, payload, leaderboard::set_rating),
         Method::SetRatings => unary(link, call, payload, leaderboard::set_ratings),
         Method::RecordMatch => unary(link, call, payload, leaderboard::record_match),
         Method::HideUser => unary(link, call, payload, leaderboard::hide_user),
+        Method::CreateAuction => unary(link, call, payload, auctions::create_auction),
+        Method::EditAuction => unary(link, call, payload, auctions::edit_auction),
+        Method::CancelAuction => unary(link, call, payload, auctions::cancel_auction),
+        Method::GetAuction => unary(link, call, payload, auctions::get_auction),
+        Method::ListAuctions => unary(link, call, payload, auctions::list_auctions),
+        Method::PlaceBids => unary(link, call, payload, auctions::place_bids),
+        Method::ListBids => unary(link, call, payload, auctions::list_bids),
+        Method::GetBidder => unary(link, call, payload, auctions::get_bidder),
+        Method::GetSettlement => unary(link, call, payload, auctions::get_settlement),
+        Method::SetWatched => unary(link, call, payload, auctions::set_watched),
+        Method::SetAuctionPicture => upload(link, call, payload, auctions::set_auction_picture),
+        Method::DropAuctionPicture => unary(link, call, payload, auctions::drop_auction_picture),
+        Method::WatchAuction => {
+            watch(link, call, payload, auctions::watch_auction, auctions::Watch::next)
+        }
+        Method::ListNotifications => unary(link, call, payload, auctions::list_notifications),
+        Method::ReadNotifications => unary(link, call, payload, auctions::read_notifications),
     };
     if let Err(failure) = started {
         souk_meter::refused(call.method as usize, failure.code as usize);
@@ -99,8 +117,13 @@ async fn ready(cx: &Context, _: ReadyRequest, _: Instant) -> Result<ReadyAnswer,
 }
 
 /// A message and a stream in, one message out.
-fn set_picture(link: &Rc<Link>, call: &Call, payload: &[u8]) -> Result<(), Failure> {
-    let (request, meter) = decode::<SetPictureRequest>(call, payload)?;
+fn upload<Q, A, S>(link: &Rc<Link>, call: &Call, payload: &[u8], service: S) -> Result<(), Failure>
+where
+    Q: Message + Default + 'static,
+    A: Message,
+    S: AsyncFnOnce(&Context, Q, BodyStream, Instant) -> Result<A, Failure> + 'static,
+{
+    let (request, meter) = decode::<Q>(call, payload)?;
     let ticket = link.ticket(call, meter);
     let context = Rc::clone(link.shard().context());
     let deadline = call.deadline;
@@ -111,8 +134,7 @@ fn set_picture(link: &Rc<Link>, call: &Call, payload: &[u8]) -> Result<(), Failu
         (None, BodyStream::of([]))
     };
     let work = within(ticket.trace(), async move {
-        let service = accounts::set_picture(&context, request, body, deadline);
-        let answer = ticket.measure(service).await;
+        let answer = ticket.measure(service(&context, request, body, deadline)).await;
         ticket.answer(&answer);
     });
     link.start(call, sender, work, false);
@@ -162,38 +184,43 @@ async fn send_picture(
     ticket.end(end);
 }
 
-/// One message in, an empty message and a stream of news out.
-fn watch_board(link: &Rc<Link>, call: &Call, payload: &[u8]) -> Result<(), Failure> {
-    let (request, meter) = decode::<WatchBoardRequest>(call, payload)?;
-    let ticket = link.ticket(call, meter);
+/// One message in, an empty message and a stream of news out: `service` begins to watch, `next`
+/// tells the next news.
+fn watch<Q, W, A, S, N>(
+    link: &Rc<Link>,
+    call: &Call,
+    payload: &[u8],
+    service: S,
+    next: N,
+) -> Result<(), Failure>
+where
+    Q: Message + Default + 'static,
+    W: 'static,
+    A: Message,
+    S: AsyncFnOnce(&Context, Q, Instant) -> Result<W, Failure> + 'static,
+    N: AsyncFn(&mut W, &Context) -> Result<Option<A>, Failure> + 'static,
+{
+    let (request, meter) = decode::<Q>(call, payload)?;
+    let mut ticket = link.ticket(call, meter);
     let context = Rc::clone(link.shard().context());
     let deadline = call.deadline;
     let work = within(ticket.trace(), async move {
-        send_news(&context, request, deadline, ticket).await;
+        let mut watch = match ticket.measure(service(&context, request, deadline)).await {
+            Ok(watch) => watch,
+            Err(failure) => return ticket.answer::<()>(&Err(failure)),
+        };
+        ticket.head(&Empty {});
+        ticket.measured();
+        let news = async {
+            while let Some(news) = next(&mut watch, &context).await? {
+                ticket.item(&news.encode_to_vec()).await?;
+            }
+            Ok(())
+        };
+        let end = news.await;
+        ticket.end(end);
     });
-    // Abortable: on a board that stands still no item would ever notice that nobody waits.
+    // Abortable: of what stands still no item would ever notice that nobody waits.
     link.start(call, None, work, true);
     Ok(())
-}
-
-async fn send_news(
-    context: &Context,
-    request: WatchBoardRequest,
-    deadline: Instant,
-    ticket: Ticket,
-) {
-    let begun = ticket.measure(leaderboard::watch_board(context, request, deadline)).await;
-    let mut watch = match begun {
-        Ok(watch) => watch,
-        Err(failure) => return ticket.answer::<()>(&Err(failure)),
-    };
-    ticket.head(&Empty {});
-    let news = async {
-        while let Some(news) = watch.next(context).await? {
-            ticket.item(&news.encode_to_vec()).await?;
-        }
-        Ok(())
-    };
-    let end = ticket.measure(news).await;
-    ticket.end(end);
 }

@@ -3,8 +3,10 @@
 //! One thread per shard, each with its own ring, its own store connections and its own links to
 //! the fronts; shards share nothing on the request path but counters.
 
+pub mod auctions;
 pub mod config;
 pub mod context;
+pub mod cursor;
 pub mod identity;
 pub mod leaderboard;
 pub mod limiter;

@@ -24,6 +24,8 @@ pub enum Class {
     Write,
     /// Costs a password hash: login, registration, password checks.
     Login,
+    /// Bids.
+    Bid,
 }
 
 /// Who is limited.
@@ -39,7 +41,7 @@ pub enum Subject {
 #[derive(Debug)]
 pub struct Limiter {
     /// One rate per class; nothing when limits are lifted.
-    rates: Option<[Rate; 3]>,
+    rates: Option<[Rate; 4]>,
     buckets: Buckets<(Class, Subject)>,
 }
 
@@ -51,6 +53,7 @@ impl Limiter {
                 Rate::per_second(settings.read_per_s, settings.read_burst),
                 Rate::per_second(settings.write_per_s, settings.write_burst),
                 Rate::per_second(settings.login_per_s, settings.login_burst),
+                Rate::per_second(settings.bid_per_s, settings.bid_burst),
             ]
         });
         Limiter { rates, buckets: Buckets::new(RATE_BUCKETS_MAX) }
@@ -61,10 +64,29 @@ impl Limiter {
     /// # Errors
     /// `rate_limited`, with the time until the next token.
     pub fn take(&self, class: Class, subject: Subject, now_ns: u64) -> Result<(), Failure> {
-        let Some(rates) = &self.rates else { return Ok(()) };
+        self.take_some(class, subject, 1, now_ns).map(drop)
+    }
+
+    /// Takes as many tokens for this subject as there are, up to `count`; how many. `now_ns` is
+    /// monotonic.
+    ///
+    /// # Errors
+    /// `rate_limited` if there is none, with the time until the next.
+    pub fn take_some(
+        &self,
+        class: Class,
+        subject: Subject,
+        count: usize,
+        now_ns: u64,
+    ) -> Result<usize, Failure> {
+        let Some(rates) = &self.rates else { return Ok(count) };
         let rate = rates[class as usize];
-        let taken = self.buckets.change((class, subject), |arrival| rate.take(arrival, now_ns));
-        taken.map_err(|wait| Failure::new(Code::RateLimited).retry_after(wait))
+        let taken = self.buckets.change((class, subject), |arrival| {
+            rate.take(arrival, now_ns)?;
+            let more = (1..count).take_while(|_| rate.take(arrival, now_ns).is_ok());
+            Ok(1 + more.count())
+        });
+        taken.map_err(|wait: Duration| Failure::new(Code::RateLimited).retry_after(wait))
     }
 }
 
@@ -196,6 +218,19 @@ mod tests {
         assert!(take(SECOND + SECOND / 10).is_err());
         assert!(limiter.take(Class::Write, Subject::User(1), SECOND).is_ok(), "another class");
         assert!(limiter.take(Class::Read, Subject::User(2), SECOND).is_ok(), "another user");
+    }
+
+    #[test]
+    fn of_several_as_many_are_taken_as_there_are() {
+        let settings = LimitSettings { bid_per_s: 10, bid_burst: 5, ..LimitSettings::default() };
+        let limiter = Limiter::new(&settings);
+        let take = |count, now| limiter.take_some(Class::Bid, Subject::User(1), count, now);
+        assert_eq!(take(3, SECOND), Ok(3));
+        assert_eq!(take(3, SECOND), Ok(2));
+        assert_eq!(take(3, SECOND).expect_err("none").retry_after_ms, 100);
+        assert_eq!(take(64, 2 * SECOND), Ok(5));
+        let lifted = Limiter::new(&LimitSettings { enabled: false, ..settings });
+        assert_eq!(lifted.take_some(Class::Bid, Subject::User(1), 64, 0), Ok(64));
     }
 
     #[test]

@@ -190,6 +190,119 @@ pub const REASON_MAX: usize = 200;
 /// Characters of a token's holder that the record of moderation takes.
 pub const HOLDER_NAME_MAX: usize = 64;
 
+/// Longest title of an auction, characters: the column's length.
+pub const TITLE_CHARS_MAX: usize = 120;
+
+/// Longest description of an auction, characters: 16 KiB at most, well under a frame.
+pub const DESCRIPTION_CHARS_MAX: usize = 4_000;
+
+/// How far ahead an auction may start, milliseconds: a year.
+pub const AUCTION_AHEAD_MAX_MS: i64 = 365 * 24 * 60 * 60 * 1_000;
+
+/// How long ago the start that a seller names may be, milliseconds: an hour, for clocks that are
+/// wrong and forms that were filled in slowly. It is taken for now.
+pub const AUCTION_LATE_MAX_MS: i64 = 60 * 60 * 1_000;
+
+/// Shortest auction, milliseconds.
+pub const AUCTION_LENGTH_MIN_MS: i64 = 1_000;
+
+/// Longest auction, milliseconds: 90 days.
+pub const AUCTION_LENGTH_MAX_MS: i64 = 90 * 24 * 60 * 60 * 1_000;
+
+/// Widest window of a soft close, seconds.
+pub const SOFT_WINDOW_MAX_S: u32 = 3_600;
+
+/// Most extensions of a soft close: with the widest window an auction is over after 42 more days.
+pub const EXTENSIONS_MAX: u32 = 1_000;
+
+/// Attempts to edit an auction while others edit it in between.
+pub const AUCTION_EDIT_ATTEMPTS: usize = 3;
+
+/// Most offers of one request: what a connection that pipelines has in one packet or two.
+pub const OFFERS_MAX: usize = 64;
+
+/// Auctions on one page of a list when the request does not say.
+pub const AUCTION_PAGE_DEFAULT: u32 = 20;
+
+/// Most auctions on one page of a list: under 2 KiB each with the longest names and tables of
+/// increments, so that a page is one frame.
+pub const AUCTION_PAGE_MAX: u32 = 100;
+
+/// Bids on one page of a history when the request does not say.
+pub const BIDS_PAGE_DEFAULT: u32 = 100;
+
+/// Most bids on one page of a history.
+pub const BIDS_PAGE_MAX: u32 = 500;
+
+/// Bytes of bids on one page: what a frame takes, less the rest of the page.
+pub const BIDS_PAGE_BYTES_MAX: usize = souk_proto::limits::PAYLOAD_MAX - 1_024;
+
+/// Notifications on one page when the request does not say.
+pub const NOTIFICATIONS_DEFAULT: u32 = 20;
+
+/// Most notifications on one page.
+pub const NOTIFICATIONS_MAX: u32 = 100;
+
+/// Pause between two looks at both stores. A third of the silence that counts as an outage.
+pub const BEAT_EVERY: Duration = Duration::from_millis(500);
+
+/// Time for one look: past it bids would wait longer than anybody who bids does.
+pub const BEAT_MAX: Duration = Duration::from_secs(1);
+
+/// Age of a look at both stores up to which no outage can have begun since: less than the silence
+/// that counts as one, more than two looks are apart.
+pub const CERTAIN_MAX: Duration = Duration::from_secs(1);
+
+/// First pause between two looks while a store is away: a restart takes about as long.
+pub const PROBE_FIRST: Duration = Duration::from_millis(100);
+
+/// Longest pause between two such looks.
+pub const PROBE_MAX: Duration = Duration::from_secs(1);
+
+/// Pause between two looks for auctions that are over.
+pub const SETTLE_EVERY: Duration = Duration::from_millis(200);
+
+/// Auctions that are settled between two looks.
+pub const SETTLE_BATCH: u32 = 64;
+
+/// Most auctions that one look takes, when all that it found before could not be settled.
+pub const SETTLE_BATCH_MAX: u32 = 4_096;
+
+/// Auctions that one shard settles at a time: enough to share commits, too few to hold bids up.
+pub const SETTLING_MAX: usize = 16;
+
+/// Time for one settlement.
+pub const SETTLE_MAX: Duration = Duration::from_secs(5);
+
+/// Auctions that are watched on one shard, 50 KiB each with all bids that are kept.
+pub const FEEDS_MAX: usize = 4_096;
+
+/// Bids of a watched auction that are kept in memory: what a hot auction takes in 20 ms.
+pub const FEED_BIDS_MAX: usize = 256;
+
+/// Bids in the first news of an auction.
+pub const FIRST_BIDS: usize = 50;
+
+/// Least time between two pieces of news of an auction on one stream.
+pub const AUCTION_NEWS_EVERY: Duration = Duration::from_millis(10);
+
+/// Pause after which a watched auction is read again though nothing was heard of it: a lost word is
+/// made good within it.
+pub const FEED_READ_EVERY: Duration = Duration::from_secs(2);
+
+/// Pause before a watched auction is read again that had not changed though it was said to have:
+/// others are told of bids a commit before they can be read. It doubles.
+pub const FEED_REREAD_FIRST: Duration = Duration::from_millis(10);
+
+/// How often that is done: 630 ms in all.
+pub const FEED_REREADS: u32 = 6;
+
+/// Watched auctions that one shard reads at a time.
+pub const AUCTION_READS_MAX: usize = 256;
+
+/// Time for one read of watched auctions.
+pub const FEED_READ_MAX: Duration = Duration::from_secs(1);
+
 /// How long a port in use is waited for at the start: a killed daemon's ring lets go of it in some
 /// tens of milliseconds; whoever holds it longer is another program.
 pub const PORT_WAIT_MAX: Duration = Duration::from_secs(1);

@@ -5,6 +5,7 @@
 //! here.
 
 pub mod accounts;
+pub mod auctions;
 pub mod leaderboard;
 
 use souk_db::{StoreError, WriteError};
@@ -15,7 +16,7 @@ use std::time::Duration;
 const STORE_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What a client is told of a store's error. The store's own text stays here.
-fn store_failure(error: StoreError) -> Failure {
+pub(crate) fn store_failure(error: StoreError) -> Failure {
     match error {
         StoreError::Unavailable { .. } => {
             tracing::debug!(%error, "a store is away");

@@ -2,18 +2,21 @@
 //!
 //! Nothing here is shared with other shards but what [`Shared`] holds (keys, pools, counters).
 
+use crate::auctions::{keep, live};
 use crate::config::Settings;
 use crate::context::{Context, Shared};
 use crate::door::{Arrival, Door};
 use crate::limits::{LINKS_PER_SHARD_MAX, RING_ENTRIES, TICK};
 use crate::session::{self, link::Link};
 use crate::startup::StartupError;
+use futures_util::FutureExt;
 use slab::Slab;
 use souk_db::{StoreSettings, Stores};
 use souk_meter::{Count, Level, Meter};
 use souk_proto::common::Hello;
 use souk_trace::{Slow, Tracer};
 use std::cell::{Cell, RefCell};
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::time::Duration;
@@ -77,6 +80,8 @@ async fn serve(plan: Plan, ready: &std_mpsc::Sender<Result<(), StartupError>>) {
         Err(source) => return drop(ready.send(Err(StartupError::Store(source)))),
     };
     let context = Rc::new(Context::new(plan.shared, stores, &plan.settings));
+    // Before the first bid: nobody may have been there to take bids until now.
+    keep::look(&context).await;
     let shard = Rc::new(Shard {
         context: Rc::clone(&context),
         hello: plan.hello,
@@ -88,7 +93,7 @@ async fn serve(plan: Plan, ready: &std_mpsc::Sender<Result<(), StartupError>>) {
         stopping: Cell::new(false),
     });
     let ticker = tokio_uring::spawn(tick(Rc::clone(&shard)));
-    let follower = tokio_uring::spawn(follow(Rc::clone(&context)));
+    let keeper = tokio_uring::spawn(look_after(Rc::clone(&shard)));
     let door = plan.door.map(|door| tokio_uring::spawn(door.run(plan.stop.clone())));
     let _ = ready.send(Ok(()));
 
@@ -98,7 +103,7 @@ async fn serve(plan: Plan, ready: &std_mpsc::Sender<Result<(), StartupError>>) {
         // It ends by itself once its listener is shut down; a panic in it was reported already.
         let _ = door.await;
     }
-    for task in [ticker, follower] {
+    for task in [ticker, keeper] {
         task.abort();
         let _ = task.await;
     }
@@ -144,14 +149,34 @@ async fn tick(shard: Rc<Shard>) {
         shard.context.stores().tell();
         let now = souk_meter::recent();
         shard.context.boards().tell(now);
+        shard.context.gate().tell();
         for link in shard.all_links() {
             link.tick(now);
         }
     }
 }
 
+/// What this shard does by itself, beside serving links.
+async fn look_after(shard: Rc<Shard>) {
+    let (context, hello) = (&shard.context, &shard.hello);
+    tokio::join!(
+        again(|| follow(context)),
+        again(|| live::follow(context)),
+        again(|| keep::beat(context)),
+        again(|| keep::settle(context, hello.shard, hello.shards)),
+    );
+}
+
+/// Begins something anew that a defect has ended: without it the shard would be half of one.
+async fn again<F: Future<Output = ()>>(begin: impl Fn() -> F) {
+    while AssertUnwindSafe(begin()).catch_unwind().await.is_err() {
+        // The panic itself was reported.
+        tokio::time::sleep(TICK).await;
+    }
+}
+
 /// Keeps what this shard knows of the leaderboard up to date.
-async fn follow(context: Rc<Context>) {
+async fn follow(context: &Context) {
     let mut ticks = tokio::time::interval(context.boards().period());
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut away = false;
@@ -228,6 +253,7 @@ impl Shard {
     async fn drain(&self, limit: Duration) {
         self.stopping.set(true);
         self.context.boards().stop();
+        self.context.live().stop();
         for link in self.all_links() {
             link.drain();
         }

@@ -11,6 +11,7 @@ mod statements;
 mod sums;
 
 pub(crate) use read::boards;
+pub(crate) use statements::json;
 pub(crate) use sums::{RUNNING, Sums, departure, renaming};
 
 use crate::StoreSettings;
@@ -24,7 +25,6 @@ use change::{Change, Changed, Hide};
 use mysql_async::Opts;
 use rate::Rating;
 use read::{Ask, BoardReads, Said, mistaken};
-use statements::json;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Instant;

@@ -4,6 +4,7 @@
 //! of this crate may be dropped at any moment; what it began is finished or given up inside.
 
 mod accounts;
+pub mod auctions;
 mod backoff;
 mod cache;
 mod error;
@@ -20,6 +21,7 @@ mod time;
 pub use accounts::{Accounts, Change, NewUser, SessionId, SessionRecord, UserRow, credential_tag};
 pub use error::{Server, StoreError, WriteError};
 
+use crate::auctions::Auctions;
 use crate::cache::Near;
 use crate::leaderboard::Leaderboard;
 use crate::limits::{DATABASE_CONNECT_MAX, HEALTH_MAX, READ_MAX};
@@ -65,6 +67,8 @@ pub struct Stores {
     pub accounts: Accounts,
     /// Boards and ratings.
     pub leaderboard: Leaderboard,
+    /// Auctions and bids.
+    pub auctions: Auctions,
     redis: Rc<Redis>,
     readers: Rc<Readers>,
     writer: Rc<Writer>,
@@ -88,7 +92,8 @@ impl Stores {
         let accounts =
             Accounts::new(settings, redis.clone(), near, readers.clone(), writer.clone());
         let leaderboard = Leaderboard::new(settings, &opts, redis.clone(), writer.clone());
-        let stores = Stores { accounts, leaderboard, redis, readers, writer };
+        let auctions = Auctions::new(settings, &opts, redis.clone())?;
+        let stores = Stores { accounts, leaderboard, auctions, redis, readers, writer };
         if let Err(error) = stores.try_database().await {
             stores.close().await;
             return Err(error);
@@ -130,12 +135,13 @@ impl Stores {
     /// Tells the meter of this thread how the stores are. Call it now and then.
     pub fn tell(&self) {
         let (reads, changes) = self.leaderboard.waiting();
+        let (looks, bids) = self.auctions.waiting();
         for (level, value) in [
             (Level::RedisUp, usize::from(self.redis.is_up())),
             (Level::MysqlUp, usize::from(self.readers.is_up())),
             (Level::RedisQueue, self.redis.in_flight()),
-            (Level::MysqlReadQueue, self.readers.waiting() + reads),
-            (Level::MysqlWriteQueue, self.writer.waiting() + changes),
+            (Level::MysqlReadQueue, self.readers.waiting() + reads + looks),
+            (Level::MysqlWriteQueue, self.writer.waiting() + changes + bids),
         ] {
             souk_meter::level(level, value as u64);
         }
@@ -149,6 +155,7 @@ impl Stores {
 
     /// Finishes what runs and closes the connections.
     pub async fn close(self) {
+        self.auctions.shut().await;
         self.leaderboard.close().await;
         self.writer.close().await;
         self.readers.close().await;

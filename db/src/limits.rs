@@ -114,6 +114,109 @@ pub const BOARD_READS_MAX: usize = 1024;
 /// Most lines of one slice of a board, the page's look-ahead included.
 pub const SLICE_LINES_MAX: u32 = 501;
 
+/// Reads of auctions that wait for a connection, per shard. Each costs a range scan.
+pub const AUCTION_READS_MAX: usize = 1024;
+
+/// Most rows of one list of auctions or notifications, the page's look-ahead included.
+pub const AUCTION_ROWS_MAX: u32 = 101;
+
+/// Most bids of one read, the page's look-ahead included.
+pub const BID_ROWS_MAX: u32 = 501;
+
+/// Lines of the index of bids in one look for auctions somebody bid on: most have a few bids of
+/// one user, and a look that finds only one auction is still a short one.
+pub const BIDDING_LOOK: usize = 64;
+
+/// Auctions of which one question asks whether somebody watches them: a page.
+pub const WATCHED_MAX: usize = 128;
+
+/// Up to here unread notifications are counted.
+pub const UNREAD_MAX: u32 = 100;
+
+/// Notifications that one statement marks as read: their locks are held briefly.
+pub const MARKED_MAX: u64 = 1000;
+
+/// Changes of auctions that wait for a transaction, per shard: when a thousand auctions end at
+/// once, their settlements find room.
+pub const AUCTION_CHANGES_MAX: usize = 2048;
+
+/// Changes of auctions in one transaction: enough to hide a commit's flush, few enough to hold
+/// locks briefly.
+pub const AUCTION_GROUP_MAX: usize = 32;
+
+/// Attempts to settle an auction whose last bids arrive meanwhile.
+pub const SETTLE_ATTEMPTS: usize = 8;
+
+/// Offers of bids that are not answered yet, per shard: some hundred milliseconds of work, and a
+/// burst of as many at once. Those to be committed are among them, so one commit fits in a packet.
+pub const OFFERS_MAX: usize = 5_000;
+
+/// Offers in one call of the script: it holds up Redis for some hundred microseconds.
+pub const OFFERS_AT_ONCE: usize = 256;
+
+/// Auctions whose state a shard knows, at work or idle: a kilobyte or two each.
+pub const ROOMS_MAX: usize = 8 * 1024;
+
+/// Times an offer is tried: each time somebody else took the auction over, or a store forgot it.
+pub const OFFER_ATTEMPTS: u8 = 8;
+
+/// An offer that waited longer counts as of when it is decided. Up to this the queue is the usual
+/// one.
+pub const OFFER_LATE: Duration = Duration::from_millis(500);
+
+/// Auctions with bids that were decided and not committed, of which a shard remembers that it has
+/// to see to them: as many as offers.
+pub const UNFINISHED_MAX: usize = OFFERS_MAX;
+
+/// Auctions that are seen to after one look at the stores.
+pub const UNFINISHED_AT_ONCE: usize = 64;
+
+/// How long an auction's state stays in Redis; each 64 bids it begins anew. Without it the next bid
+/// makes it from the row.
+pub const STATE_TTL: Duration = Duration::from_secs(3600);
+
+/// How long an auction's log stays in Redis. What is not committed by then was never acknowledged.
+pub const LOG_TTL: Duration = Duration::from_secs(24 * 3600);
+
+/// Within this time an auction is adopted, or somebody else may begin to.
+pub const FENCE_STANDS: Duration = Duration::from_secs(2);
+
+/// How long an adoption waits for somebody else's: until its fence falls, and a little.
+pub const FENCE_WAIT_MAX: Duration = Duration::from_secs(3);
+
+/// Longest pause between two looks whether somebody else's fence still stands; jittered.
+pub const FENCE_LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Bids that are read from a log at once: well within what a reply may hold.
+pub const LOG_READ: usize = 512;
+
+/// Rounds of one adoption: each commits a part of the log, or lost against somebody else.
+pub const ADOPT_ROUNDS: usize = 24;
+
+/// Connections that commit bids, per shard: while one waits for the disk, the other one's bids are
+/// written.
+pub const COMMIT_LINES: usize = 2;
+
+/// Bids of as many script calls in one transaction: the bound on offers binds before.
+pub const COMMITS_AT_ONCE: usize = 1024;
+
+/// Script calls whose bids wait for a transaction: never more than offers, and none is turned away
+/// here, for its bids are decided. Twice, for what is found in logs.
+pub const COMMITS_MAX: usize = 2 * OFFERS_MAX;
+
+/// Attempts of a transaction of bids that lost against others.
+pub const COMMIT_ATTEMPTS: usize = 6;
+
+/// Questions of the bid engine that wait for a connection: each waiting offer has one at most.
+pub const BID_LOOKS_MAX: usize = 2 * OFFERS_MAX;
+
+/// Questions of the bid engine that are answered in one go.
+pub const BID_LOOKS_AT_ONCE: usize = 256;
+
+/// No bid could be taken for longer than this: an outage, for which auctions are extended. Several
+/// beats, so that a late one is none.
+pub const OUTAGE_MIN: Duration = Duration::from_millis(1_500);
+
 /// Rows that are fenced at one look after Redis was away: one round trip's worth.
 pub const MEND_ROWS_MAX: usize = 512;
 
@@ -181,6 +284,22 @@ pub const OPERATOR_LOCK_S: u32 = 10;
 
 /// Attempts to write what a recount found, against ratings that change meanwhile.
 pub const RECOUNT_ATTEMPTS: usize = 20;
+
+/// Auctions that an audit holds at a time: some hundred kilobytes.
+pub const AUDIT_AUCTIONS: usize = 512;
+
+/// Acknowledged bids that an audit looks for at once: one round trip's worth.
+pub const AUDIT_ACKS: usize = 1024;
+
+/// Longest line of a file of acknowledgements: an answer is some hundred bytes.
+pub const ACK_LINE_MAX: u64 = 64 * 1024;
+
+/// Findings that an audit keeps; the others are counted.
+pub const FINDINGS_MAX: usize = 1000;
+
+/// How long an auction may be over before an audit wants its settlement, ms: it takes a second,
+/// and some more while a store is away.
+pub const SETTLED_WITHIN_MS: i64 = 60_000;
 
 /// Longest name of a season, in characters, as its column has it.
 pub const BOARD_NAME_MAX: usize = 64;

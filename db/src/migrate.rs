@@ -27,7 +27,7 @@ macro_rules! embedded {
 }
 
 /// All migrations, in order; the last one's number is the version this program needs.
-const MIGRATIONS: [Migration; 11] = [
+const MIGRATIONS: [Migration; 19] = [
     embedded!(1, "0001_users"),
     embedded!(2, "0002_boards"),
     embedded!(3, "0003_all_time"),
@@ -39,6 +39,14 @@ const MIGRATIONS: [Migration; 11] = [
     embedded!(9, "0009_moderation"),
     embedded!(10, "0010_service_tokens"),
     embedded!(11, "0011_unfenced_users"),
+    embedded!(12, "0012_auctions"),
+    embedded!(13, "0013_bids"),
+    embedded!(14, "0014_auction_watches"),
+    embedded!(15, "0015_settlements"),
+    embedded!(16, "0016_notifications"),
+    embedded!(17, "0017_auction_clock"),
+    embedded!(18, "0018_auction_clock_row"),
+    embedded!(19, "0019_outages"),
 ];
 
 const RECORDS: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (\

@@ -1,5 +1,6 @@
 //! What an operator's tools do with the database: one connection, any tokio runtime, no ring.
 
+pub mod auctions;
 pub mod recount;
 pub mod seasons;
 pub mod tokens;

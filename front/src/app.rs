@@ -1,5 +1,6 @@
 //! What a ring thread's requests share.
 
+use crate::auctions;
 use crate::config::Settings;
 use crate::leaderboard::{Live, PageCache};
 use crate::upstream::Upstream;
@@ -16,12 +17,16 @@ pub struct App {
     pub pages: PageCache,
     /// Who watches which board.
     pub live: Rc<Live>,
+    /// Who watches which auction.
+    pub auctions_live: Rc<auctions::Live>,
 }
 
 impl App {
     /// What the requests of a thread that has these links begin with.
     pub fn new(settings: Arc<Settings>, upstream: Upstream) -> App {
-        let live = Live::new(upstream.clone(), settings.timeouts.request());
-        App { settings, upstream, pages: PageCache::default(), live: Rc::new(live) }
+        let patience = settings.timeouts.request();
+        let live = Rc::new(Live::new(upstream.clone(), patience));
+        let auctions_live = Rc::new(auctions::Live::new(upstream.clone(), patience));
+        App { settings, upstream, pages: PageCache::default(), live, auctions_live }
     }
 }

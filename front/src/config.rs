@@ -21,6 +21,8 @@ use std::time::Duration;
 pub struct Settings {
     /// Where and how HTTP is served.
     pub http: HttpSettings,
+    /// Where bids are taken as frames.
+    pub bids: BidSettings,
     /// How long slow clients and slow requests are waited for.
     pub timeouts: TimeoutSettings,
     /// How many connections are held.
@@ -53,6 +55,14 @@ pub struct HttpSettings {
     pub trusted_proxies: Vec<String>,
     /// Origins of other sites that may call the API from a browser.
     pub cors_origins: Vec<String>,
+}
+
+/// `[bids]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BidSettings {
+    /// Address and port of the binary port; port 0 takes any free one; empty means none.
+    pub listen: String,
 }
 
 /// `[timeouts]`
@@ -99,6 +109,7 @@ impl Default for Settings {
     fn default() -> Settings {
         Settings {
             http: HttpSettings::default(),
+            bids: BidSettings::default(),
             timeouts: TimeoutSettings::default(),
             connections: ConnectionSettings::default(),
             link: LinkSettings::default(),
@@ -130,6 +141,12 @@ impl Default for HttpSettings {
             trusted_proxies: Vec::new(),
             cors_origins: Vec::new(),
         }
+    }
+}
+
+impl Default for BidSettings {
+    fn default() -> BidSettings {
+        BidSettings { listen: "127.0.0.1:8090".into() }
     }
 }
 
@@ -171,6 +188,7 @@ impl Default for TracingSettings {
 impl souk_process::Settings for Settings {
     fn validate(&self) -> Result<(), SettingsError> {
         self.http.validate()?;
+        self.bids.address()?;
         self.timeouts.validate()?;
         let connections = &self.connections;
         in_range("connections.max", connections.max, 1..=1_000_000)?;
@@ -229,6 +247,20 @@ impl HttpSettings {
             0 => (std::thread::available_parallelism().map_or(1, NonZero::get) / 2).max(1),
             threads => threads as usize,
         }
+    }
+}
+
+impl BidSettings {
+    /// The address of the binary port, if there is to be one.
+    ///
+    /// # Errors
+    /// If it is not an address and a port.
+    pub fn address(&self) -> Result<Option<SocketAddr>, SettingsError> {
+        if self.listen.is_empty() {
+            return Ok(None);
+        }
+        let why = "use an address and a port, like 127.0.0.1:8090, or \"\" for none";
+        self.listen.parse().map(Some).map_err(|_| invalid("bids.listen", &self.listen, why))
     }
 }
 
@@ -335,6 +367,7 @@ mod tests {
             ("[http]\ntrusted_proxies = [\"10.0.0.0/33\"]", "http.trusted_proxies"),
             ("[http]\ntrusted_proxies = [\"proxy\"]", "http.trusted_proxies"),
             ("[http]\ncors_origins = [\"*\"]", "http.cors_origins"),
+            ("[bids]\nlisten = \"8090\"", "bids.listen"),
             ("[timeouts]\nhead_s = 0", "timeouts.head_s"),
             ("[connections]\nmax = 0", "connections.max"),
             ("[link]\ndaemons = []", "link.daemons"),

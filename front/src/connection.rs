@@ -47,9 +47,10 @@ pub struct Thread {
     date: RefCell<Date>,
     /// Write buffers between two uses.
     spare: RefCell<Vec<Vec<u8>>>,
-    tracer: Tracer,
+    /// Begins traces.
+    pub(crate) tracer: Tracer,
     /// Logs slow requests.
-    slow: Slow,
+    pub(crate) slow: Slow,
     /// The last trace id was made from it.
     trace_seed: Cell<u64>,
 }
@@ -83,7 +84,7 @@ impl Thread {
     }
 
     /// A number that no other request has.
-    fn trace_id(&self) -> u128 {
+    pub(crate) fn trace_id(&self) -> u128 {
         let next = self.trace_seed.get().wrapping_add(ODD);
         self.trace_seed.set(next);
         u128::from(mix(next)) << 64 | u128::from(mix(next ^ ODD))

@@ -106,6 +106,37 @@ pub const WATCHED_BOARDS_MAX: usize = 64;
 /// second.
 pub const NEWS_PAUSE: Duration = Duration::from_millis(250);
 
+/// Auctions that the watchers of one thread may look at. Each costs a stream on a link, and here
+/// its last bids: at [`BIDS_KEPT`] of 200 bytes each, 50 MB in all.
+pub const WATCHED_AUCTIONS_MAX: usize = 1024;
+
+/// Bids of an auction that are kept for watchers who come back or fall behind: the bids of five
+/// seconds at 50 a second, longer than a reconnect takes.
+pub const BIDS_KEPT: usize = 256;
+
+/// Bids that a snapshot shows: what a page has room for, and what daemons send at first.
+pub const SNAPSHOT_BIDS: usize = 50;
+
+/// Least pause between two pieces told to an auction's watchers, and what each of them adds: about
+/// the time that it takes to tell one of them. So telling them takes at most half of a thread, and
+/// 5,000 on one thread are told 20 times a second.
+pub const TOLD_PAUSE: Duration = Duration::from_millis(10);
+/// See [`TOLD_PAUSE`].
+pub const TOLD_PAUSE_EACH: Duration = Duration::from_micros(8);
+
+/// How long before the end of an auction its watchers are told that it is near, in milliseconds.
+pub const ENDING_SOON_MS: i64 = 60_000;
+
+/// Longest wait for a time by a daemon's clock before it is looked at again: clocks drift.
+pub const ALARM_MAX: Duration = Duration::from_secs(60);
+
+/// Messages about one state of an auction that are kept for others who know as much. Almost all
+/// watchers know the same; for those who do not, messages are made one by one.
+pub const PIECES_KEPT: usize = 16;
+
+/// How long such a message is told to others, in milliseconds: it says what time it is.
+pub const PIECE_FRESH_MS: i64 = 250;
+
 /// First pause before a stream of news is asked for again; it doubles with each failure.
 pub const WATCH_BACKOFF_FIRST: Duration = Duration::from_millis(100);
 
@@ -129,6 +160,41 @@ pub const WEBSOCKET_MESSAGE_MAX: usize = 4 * 1024;
 /// First pages that a thread keeps encoded: with 500 lines of 250 bytes each, 8 MB; usually a few
 /// of 25 KB.
 pub const PAGES_KEPT: usize = 64;
+
+/// Read buffer of a connection to the binary port, in bytes. It never grows: the longest frame has
+/// 257 bytes, and this is over 200 bids.
+pub const TLV_READ: usize = 4 * 1024;
+
+/// Bids of one connection to the binary port that wait for their answers; what comes past them
+/// stays in the socket. With answers in 10 ms that is 25,000 bids a second, and with 256 bytes for
+/// each bid, and as many for the line of its auction, 128 KiB at most.
+pub const TLV_BIDS_MAX: usize = 256;
+
+/// Bids that go over the link in one request, as many as a daemon takes.
+pub const TLV_OFFERS_MAX: usize = 64;
+
+/// Encoded frames of one connection to the binary port past which nothing more is read or encoded
+/// until the socket has taken them, in bytes: a hundred answers. Of each the times are kept until
+/// it is written, 256 bytes at most, for this and for the write in flight: 60 KiB.
+pub const TLV_WRITE_HIGH: usize = 4 * 1024;
+
+/// Auctions that one connection to the binary port may be subscribed to. Each costs about 300 bytes
+/// and a watcher; whoever follows more opens another connection.
+pub const TLV_SUBSCRIPTIONS_MAX: usize = 64;
+
+/// How long a connection to the binary port is silent before the kernel asks whether the other end
+/// is still there. Clients that went without a word are found within two minutes.
+pub const TLV_KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
+
+/// Pause between two such questions.
+pub const TLV_KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
+
+/// So many of them without an answer end the connection.
+pub const TLV_KEEPALIVE_TRIES: u32 = 4;
+
+/// Largest amount of money in a bid: with more, sums of prices could leave 64 bits. The daemon
+/// refuses the whole request that holds such an amount, so it is kept out of those of others.
+pub const TLV_MONEY_MAX: i64 = 1_000_000_000_000_000;
 
 /// What a client is told to wait when no daemon can be reached.
 pub const UNAVAILABLE_RETRY: Duration = Duration::from_secs(1);

@@ -4,6 +4,7 @@ use crate::config::ConnectionSettings;
 use crate::connection::{self, Thread};
 use crate::driver::Driver;
 use crate::limits::{ACCEPT_PAUSE, ADDRESS_STRIPES, BACKLOG, TOLD_MAX};
+use crate::tlv;
 use foldhash::fast::RandomState;
 use monoio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -122,8 +123,18 @@ impl Drop for Permit {
     }
 }
 
+/// What the connections of a listener speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaks {
+    /// HTTP.
+    Http,
+    /// The frames of the binary port.
+    Tlv,
+}
+
 /// One thread's listening socket and what it does with connections.
 pub struct Listener {
+    speaks: Speaks,
     socket: TcpListener,
     /// The same socket, for what must not wait for the ring.
     direct: std::net::TcpListener,
@@ -141,6 +152,7 @@ impl Listener {
     /// # Errors
     /// If the runtime refuses the socket.
     pub fn new(
+        speaks: Speaks,
         socket: std::net::TcpListener,
         driver: Driver,
         thread: Rc<Thread>,
@@ -151,7 +163,7 @@ impl Listener {
         let socket = TcpListener::from_std(socket)?;
         let stopped = Cell::new(false);
         let told = Rc::default();
-        Ok(Rc::new(Listener { socket, direct, driver, thread, counts, stopped, told }))
+        Ok(Rc::new(Listener { speaks, socket, direct, driver, thread, counts, stopped, told }))
     }
 
     /// Takes the connections that wait already, and no more.
@@ -210,13 +222,23 @@ impl Listener {
         let _ = stream.set_nodelay(true);
         match self.counts.enter(address) {
             Ok(permit) => {
-                monoio::spawn(connection::serve(self.thread.clone(), stream, address, permit));
+                let thread = self.thread.clone();
+                match self.speaks {
+                    Speaks::Http => {
+                        monoio::spawn(connection::serve(thread, stream, address, permit))
+                    }
+                    Speaks::Tlv => monoio::spawn(tlv::serve(thread, stream, address, permit)),
+                };
             }
             Err(code) if self.told.get() < TOLD_MAX => {
                 let (told, thread) = (self.told.clone(), self.thread.clone());
                 told.set(told.get() + 1);
+                let speaks = self.speaks;
                 monoio::spawn(async move {
-                    connection::turn_away(thread, stream, code).await;
+                    match speaks {
+                        Speaks::Http => connection::turn_away(thread, stream, code).await,
+                        Speaks::Tlv => tlv::turn_away(thread, stream, code).await,
+                    }
                     told.set(told.get() - 1);
                 });
             }

@@ -22,6 +22,9 @@ struct Arguments {
     /// Address and port to serve (http.listen).
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
+    /// Address and port that take bids as frames (bids.listen).
+    #[arg(long, value_name = "ADDR")]
+    bids: Option<String>,
     /// Ring threads (http.threads).
     #[arg(long, value_name = "N")]
     threads: Option<u32>,
@@ -78,6 +81,7 @@ fn read_settings(arguments: &Arguments) -> Result<Settings, SettingsError> {
     let daemons = (!arguments.daemon.is_empty()).then(|| arguments.daemon.join(","));
     let sources = Sources::new(arguments.config.clone())
         .flag("http.listen", arguments.listen.as_ref())
+        .flag("bids.listen", arguments.bids.as_ref())
         .flag("http.threads", arguments.threads)
         .flag("http.driver", arguments.driver.as_ref())
         .flag("link.daemons", daemons);
@@ -111,8 +115,11 @@ fn serve(mut settings: Settings) -> Result<(), Refusal> {
     fit_open_files(&mut settings.connections);
     let mut signals = souk_process::signal::termination().map_err(Refusal::Signals)?;
     let server = Server::start(settings)?;
-    souk_process::say(format_args!("souk-front ready http://{}", server.address()));
-    tracing::info!(address = %server.address(), driver = server.driver().name(), "serving");
+    let bids = server.bids_address();
+    let announced = bids.map(|bids| format!(" bids {bids}")).unwrap_or_default();
+    souk_process::say(format_args!("souk-front ready http://{}{announced}", server.address()));
+    let bids = bids.map(tracing::field::display);
+    tracing::info!(address = %server.address(), bids, driver = server.driver().name(), "serving");
     let mut byte = [0];
     let _ = signals.read(&mut byte);
     tracing::info!("stopping: finishing the requests in flight; a second signal ends at once");

@@ -8,6 +8,7 @@
 
 mod accounts;
 mod answer;
+mod auctions;
 mod caller;
 mod client;
 mod cookies;
@@ -16,6 +17,7 @@ mod input;
 mod json;
 mod leaderboard;
 mod limits;
+mod live;
 mod multipart;
 #[cfg(test)]
 mod openapi;
@@ -26,7 +28,9 @@ mod query;
 mod ready;
 mod table;
 
-pub(crate) use json::PicturePath;
+pub(crate) use caller::user_id as user_of_token;
+pub(crate) use client::bytes as address_bytes;
+pub(crate) use json::{PicturePath, Time};
 pub use problem::{Problem, status};
 pub use table::{Found, Misfit, NOWHERE, find, names};
 

@@ -5,7 +5,7 @@ use crate::config::Settings;
 use crate::connection::Thread;
 use crate::driver::Driver;
 use crate::limits::{CUT_TIME, DRAIN_LOOK, SWEEP_EVERY};
-use crate::listener::{self, Counts, Listener};
+use crate::listener::{self, Counts, Listener, Speaks};
 use crate::measures;
 use crate::upstream::{Daemons, Upstream};
 use monoio::io::AsyncReadRent;
@@ -29,8 +29,10 @@ pub enum StartError {
     #[error("{0}; or set http.driver = \"epoll\"")]
     Driver(String),
     /// The address to serve cannot be used.
-    #[error("cannot listen at {address}: {source}{}", hint(source))]
+    #[error("cannot listen at {address}: {source}{}", hint(source, key))]
     Listen {
+        /// The setting that says so.
+        key: &'static str,
         /// Which address.
         address: SocketAddr,
         /// Why not.
@@ -52,20 +54,25 @@ pub enum StartError {
     Thread(io::Error),
 }
 
-fn hint(error: &io::Error) -> &'static str {
+fn hint(error: &io::Error, key: &str) -> String {
     match error.kind() {
-        io::ErrorKind::AddrInUse => "; another program serves there: stop it or change http.listen",
-        io::ErrorKind::AddrNotAvailable => "; this machine has no such address: change http.listen",
-        io::ErrorKind::PermissionDenied => {
-            "; ports below 1024 need the capability CAP_NET_BIND_SERVICE: change http.listen"
+        io::ErrorKind::AddrInUse => {
+            format!("; another program serves there: stop it or change {key}")
         }
-        _ => "",
+        io::ErrorKind::AddrNotAvailable => {
+            format!("; this machine has no such address: change {key}")
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("; ports below 1024 need the capability CAP_NET_BIND_SERVICE: change {key}")
+        }
+        _ => String::new(),
     }
 }
 
 /// A front that serves.
 pub struct Server {
     address: SocketAddr,
+    bids: Option<SocketAddr>,
     driver: Driver,
     threads: Vec<(UnixStream, JoinHandle<()>)>,
     admin: Running,
@@ -81,6 +88,7 @@ struct Plan {
     counts: Arc<Counts>,
     tracer: Tracer,
     socket: std::net::TcpListener,
+    bids: Option<std::net::TcpListener>,
     stop: UnixStream,
     ready: mpsc::Sender<io::Result<()>>,
 }
@@ -95,11 +103,11 @@ impl Server {
         let daemons = find_daemons(&settings)?;
         let hub = measures::hub(&settings.latency);
         let admin = Admin::open(&hub, &settings.admin, &settings.latency)?;
-        let wanted = settings.http.address()?;
         let count = settings.http.thread_count();
-        let sockets = listener::open(wanted, count)
-            .map_err(|source| StartError::Listen { address: wanted, source })?;
-        let address = sockets[0].local_addr().map_err(StartError::Thread)?;
+        let (address, sockets) = open("http.listen", settings.http.address()?, count)?;
+        let bids = settings.bids.address()?.map(|wanted| open("bids.listen", wanted, count));
+        let (bids, bid_sockets) = bids.transpose()?.unzip();
+        let mut bid_sockets = bid_sockets.into_iter().flatten();
         let counts = Counts::new(&settings.connections);
         let exporter = start_exporter(&settings, &daemons.node)?;
         let settings = Arc::new(settings);
@@ -115,6 +123,7 @@ impl Server {
                 counts: counts.clone(),
                 tracer: exporter.tracer().clone(),
                 socket,
+                bids: bid_sockets.next(),
                 stop: stopped,
                 ready: ready.clone(),
             };
@@ -133,12 +142,17 @@ impl Server {
             tracing::info!(%place, "measurements are shown");
         }
         let admin = admin.start()?;
-        Ok(Server { address, driver, threads, admin, exporter })
+        Ok(Server { address, bids, driver, threads, admin, exporter })
     }
 
     /// Where it serves.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it takes bids as frames, if it does.
+    pub fn bids_address(&self) -> Option<SocketAddr> {
+        self.bids
     }
 
     /// What it runs on.
@@ -161,6 +175,17 @@ impl Server {
         self.admin.stop();
         self.exporter.stop();
     }
+}
+
+/// Opens a listening socket for each thread; also the address, with its port.
+fn open(
+    key: &'static str,
+    wanted: SocketAddr,
+    threads: usize,
+) -> Result<(SocketAddr, Vec<std::net::TcpListener>), StartError> {
+    let failed = |source| StartError::Listen { key, address: wanted, source };
+    let sockets = listener::open(wanted, threads).map_err(failed)?;
+    Ok((sockets[0].local_addr().map_err(failed)?, sockets))
 }
 
 /// Looks the daemons' names up, once: a lookup on a ring thread would stop all its connections.
@@ -205,7 +230,13 @@ impl Plan {
         upstream.settled().await;
         let app = Rc::new(App::new(self.settings, upstream));
         let thread = Rc::new(Thread::new(app, self.tracer));
-        let listener = Listener::new(self.socket, self.driver, thread.clone(), self.counts)?;
+        let sockets = [(Speaks::Http, Some(self.socket)), (Speaks::Tlv, self.bids)];
+        let mut listeners = Vec::new();
+        for (speaks, socket) in sockets {
+            let Some(socket) = socket else { continue };
+            let (thread, counts) = (thread.clone(), self.counts.clone());
+            listeners.push(Listener::new(speaks, socket, self.driver, thread, counts)?);
+        }
         let sweeping = thread.clone();
         monoio::spawn(souk_meter::turns());
         monoio::spawn(async move {
@@ -214,13 +245,18 @@ impl Plan {
                 sweeping.sweep();
             }
         });
-        let accepts = listener.clone();
-        let accepting = monoio::spawn(async move { accepts.run().await });
+        let accepting: Vec<_> = listeners
+            .iter()
+            .cloned()
+            .map(|listener| monoio::spawn(async move { listener.run().await }))
+            .collect();
         let _ = self.ready.send(Ok(()));
         // A byte, or the end of whoever would have sent it.
         let _ = stop.read(vec![0; 1]).await;
-        listener.stop();
-        accepting.await;
+        listeners.iter().for_each(|listener| listener.stop());
+        for accepting in accepting {
+            accepting.await;
+        }
         drain(&thread).await;
         Ok(())
     }
@@ -232,6 +268,7 @@ async fn drain(thread: &Thread) {
     let limit = Duration::from_secs(thread.app.settings.timeouts.drain_s);
     thread.sweeper.drain();
     thread.app.live.drain();
+    thread.app.auctions_live.drain();
     if !closed_within(thread, limit).await {
         tracing::warn!(
             connections = thread.sweeper.len(),

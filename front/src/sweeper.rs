@@ -13,6 +13,7 @@ use std::cell::{Cell, RefCell};
 use std::net::Shutdown;
 use std::os::fd::RawFd;
 use std::rc::Rc;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 /// What a connection expects from its client.
@@ -35,7 +36,6 @@ pub enum Phase {
 }
 
 /// One connection as the sweeper sees it.
-#[derive(Debug)]
 pub struct Watch {
     descriptor: RawFd,
     phase: Cell<Phase>,
@@ -43,6 +43,8 @@ pub struct Watch {
     /// When the write in flight last made progress; 0 for none.
     writing: Cell<u32>,
     late: Cell<bool>,
+    /// Who is told of a drain, if it has to be told.
+    waker: Cell<Option<Waker>>,
 }
 
 /// The connections of one thread, and its coarse clock.
@@ -82,6 +84,7 @@ impl Sweeper {
             since: Cell::new(self.now.get()),
             writing: Cell::new(0),
             late: Cell::new(false),
+            waker: Cell::new(None),
         });
         let index = self.watches.borrow_mut().insert(watch.clone());
         Watched { sweeper: self.clone(), watch, index }
@@ -100,6 +103,9 @@ impl Sweeper {
     /// From now on, connections close as soon as they owe their client nothing.
     pub fn drain(&self) {
         self.draining_since.set(Some(self.now.get()));
+        for (_, watch) in &*self.watches.borrow() {
+            watch.waker.take().into_iter().for_each(Waker::wake);
+        }
         self.sweep();
     }
 
@@ -191,6 +197,13 @@ impl Watched {
     /// No write is in flight.
     pub fn wrote(&self) {
         self.watch.writing.set(0);
+    }
+
+    /// Whether connections are being closed; if not, this task is woken when they are.
+    pub fn is_draining(&self, waker: &Waker) -> bool {
+        let kept = self.watch.waker.take().filter(|kept| kept.will_wake(waker));
+        self.watch.waker.set(Some(kept.unwrap_or_else(|| waker.clone())));
+        self.sweeper.is_draining()
     }
 
     /// Whether the client was too slow.

@@ -12,12 +12,17 @@ mod tests;
 use crate::limits::WEBSOCKET_MESSAGE_MAX;
 use bytes::Bytes;
 use std::io::{self, ErrorKind, Read, Write};
+use tungstenite::protocol::frame::FrameHeader;
 pub use tungstenite::protocol::frame::coding::CloseCode;
+use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message, Utf8Bytes};
 
 /// First size of the buffer for what comes, in bytes: clients send pongs.
 const READ_FIRST: usize = 512;
+
+/// Longest head of a frame that a server sends, in bytes.
+const FRAME_HEAD_MAX: usize = 10;
 
 /// What came and is not looked at, and what is to be sent.
 #[derive(Debug, Default)]
@@ -83,23 +88,32 @@ impl WebSocket {
         if self.over {
             return;
         }
-        self.wire.input.drain(..self.wire.used);
-        self.wire.used = 0;
-        self.wire.input.extend_from_slice(bytes);
+        self.wire.input = bytes.to_vec();
         loop {
             match self.context.read(&mut self.wire) {
                 Ok(_) => {}
-                Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) => return self.fail(&error),
             }
         }
+        // All of it was taken: an idle connection keeps no buffer for it.
+        self.wire.input = Vec::new();
+        self.wire.used = 0;
     }
 
-    /// Sends a text, which has to be UTF-8.
-    pub fn say(&mut self, text: Bytes) {
-        if let Ok(text) = Utf8Bytes::try_from(text) {
-            self.send(Message::Text(text));
+    /// Sends a text, which has to be UTF-8. It goes past the library's own buffer, which would stay
+    /// as large as the largest text for as long as the client is there.
+    pub fn say(&mut self, text: &[u8]) {
+        if !self.context.can_write() {
+            return;
         }
+        // Pongs that wait leave first.
+        let _ = self.context.flush(&mut self.wire);
+        let header = FrameHeader { opcode: OpCode::Data(Data::Text), ..FrameHeader::default() };
+        self.wire.output.reserve_exact(text.len() + FRAME_HEAD_MAX);
+        // Memory takes anything.
+        let _ = header.format(text.len() as u64, &mut self.wire);
+        self.wire.output.extend_from_slice(text);
     }
 
     /// Asks whether the client is still there.

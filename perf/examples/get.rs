@@ -3,7 +3,9 @@
 //! `perf/yardstick.sh` sets it against wrk.
 
 use clap::Parser;
-use souk_perf::engine::{Arrivals, Load, Plan, Response, Stop, Tag, Workload, Wrong, run};
+use souk_perf::engine::{
+    Arrivals, Load, Plan, Protocol, Response, Stop, Tag, Workload, Wrong, run,
+};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -29,7 +31,7 @@ struct Cli {
 struct Get(Vec<u8>);
 
 impl Workload for Get {
-    fn connect(&mut self, _connection: usize) {}
+    fn connect(&mut self, _connection: usize, _out: &mut Vec<u8>) {}
 
     fn next(&mut self, _connection: usize, out: &mut Vec<u8>) -> Tag {
         out.extend_from_slice(&self.0);
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         None => Load::Closed { pipeline: cli.pipeline, think: Duration::ZERO },
     };
     let plan = Plan {
+        protocol: Protocol::Http,
         address: cli.address,
         threads: cli.threads,
         connections: cli.connections,

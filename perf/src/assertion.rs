@@ -38,10 +38,11 @@ pub enum Comparison {
 pub const TIMES: [&str; 8] = ["p50", "p90", "p95", "p99", "p99.9", "p99.99", "mean", "max"];
 
 /// The figures that are no times.
-pub const NUMBERS: [&str; 12] = [
+pub const NUMBERS: [&str; 13] = [
     "rps",
     "sent",
     "answered",
+    "declined",
     "errors",
     "front_us",
     "daemon_us",

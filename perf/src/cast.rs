@@ -6,6 +6,7 @@ use crate::pick::Queue;
 use crate::scenario::{Kind, Scenario};
 use crate::target::Target;
 use image::{ImageFormat, Rgb, RgbImage};
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use std::io::Cursor;
 use std::sync::Arc;
@@ -41,6 +42,8 @@ pub struct Cast {
     pub ids: Vec<u64>,
     /// Cursors of pages all over the board.
     pub cursors: Vec<String>,
+    /// Auctions that the first member has opened.
+    pub auctions: Vec<u64>,
     /// A token of the role `service`; empty if nobody needs it.
     pub service: String,
     /// What names of accounts made in this run begin with: no two runs share it.
@@ -82,7 +85,12 @@ pub fn gather(scenario: &Scenario, target: &Target) -> Result<Cast, Failed> {
     cast.tokens = log_in(scenario.members, client)?;
     let has = |kind| scenario.mix.contains_key(&kind);
     if scenario.mix.keys().any(|kind| kind.needs_ids()) {
-        cast.ids = ids(scenario.users, client)?;
+        // Those who bid are logged in; there may be many more.
+        let asked = if scenario.is_binary() { scenario.members } else { scenario.users };
+        cast.ids = ids(asked, client)?;
+    }
+    if scenario.mix.keys().any(|kind| kind.needs_auctions()) {
+        cast.auctions = auctions(scenario.auctions, &cast.tokens, client)?;
     }
     if has(Kind::Deep) {
         cast.cursors = cursors(&cast.ids, client)?;
@@ -115,6 +123,22 @@ fn ids(users: u64, client: &Client) -> Result<Vec<u64>, Failed> {
         Ok(serde_json::from_slice::<IdJson>(&answer.body)?.id)
     };
     (1..=users).map(id).collect()
+}
+
+/// Has the first member open auctions that last longer than any run.
+fn auctions(count: u64, tokens: &[String], client: &Client) -> Result<Vec<u64>, Failed> {
+    let end = Timestamp::now() + SignedDuration::from_hours(48);
+    let open = |number: u64| {
+        let body = format!(
+            "{{\"title\":\"Lot {number}\",\"currency\":\"EUR\",\"start_price\":1,\
+             \"increment\":1,\"end_at\":\"{end:.0}\"}}"
+        );
+        let body = Some(("application/json", body.as_bytes()));
+        let answer = client.send("POST", "/api/v1/auctions", tokens.first().map(|t| &**t), body)?;
+        expect(&answer, 201, "an auction was refused")?;
+        Ok(serde_json::from_slice::<IdJson>(&answer.body)?.id)
+    };
+    (1..=count).map(open).collect()
 }
 
 /// Cursors that lead on from the neighbours of some users, wherever these are.

@@ -278,7 +278,14 @@ fn bodies(scenario: &Scenario, souk: &Target, cast: &Cast) -> Result<Vec<(String
                 rank = format!("/api/v1/users/{}/rank", cast.ids.first().unwrap_or(&0));
                 ("/api/v1/users/", "GET", &rank[..], None)
             }
-            Kind::Upload | Kind::Picture | Kind::Deep | Kind::Rate | Kind::Rates => {
+            Kind::Upload
+            | Kind::Picture
+            | Kind::Deep
+            | Kind::Rate
+            | Kind::Rates
+            | Kind::Bid
+            | Kind::Offer
+            | Kind::Watch => {
                 return Err(Failed::new(format!(
                     "nginx cannot stand in for what {} asks: leave it out with --against",
                     scenario.name

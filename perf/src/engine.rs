@@ -1,8 +1,8 @@
 //! The load generator: a ring of its own on each thread, and no clock that the server can stop.
 //!
 //! A [`Plan`] says how much load goes where and for how long, a [`Workload`] writes the requests
-//! and judges the answers, [`run`] gives what was [`Measured`]. The engine speaks HTTP/1.1 and
-//! knows no route of Souk.
+//! and judges the answers, [`run`] gives what was [`Measured`]. The engine speaks HTTP/1.1, or any
+//! protocol of frames `type:u8 length:u8 payload`, and knows no route of Souk.
 //!
 //! **Open loop** ([`Load::Open`]): requests are due at times that do not depend on the server, and
 //! latency counts from the moment a request was due, even when no connection was free then. A
@@ -25,12 +25,14 @@ mod arrivals;
 mod connection;
 mod crew;
 mod driver;
+mod frames;
 pub mod limits;
 mod measured;
 mod recorder;
 mod response;
 mod ring;
 
+pub(crate) use driver::socket;
 pub use measured::{ErrorClass, Errors, Example, Measured, Slot};
 
 /// Drives the load that the plan asks for and gives what was measured. Blocks until the plan is
@@ -60,6 +62,8 @@ pub fn run<W: Workload>(
 pub struct Plan {
     /// The server.
     pub address: SocketAddr,
+    /// What it speaks.
+    pub protocol: Protocol,
     /// Threads, each with a ring and its share of the connections; 1 to [`limits::THREADS_MAX`].
     pub threads: usize,
     /// Connections over all threads; at least one a thread.
@@ -129,6 +133,16 @@ impl Plan {
     }
 }
 
+/// What a server speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http,
+    /// Frames `type:u8 length:u8 payload`. Those of these types are answers, in the order of the
+    /// requests; others are passed over.
+    Frames(&'static [u8]),
+}
+
 /// When requests are made.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Load {
@@ -164,11 +178,11 @@ pub enum Arrivals {
 
 /// What one thread asks and what it expects. Connections carry the plan's numbers.
 pub trait Workload: Send {
-    /// A connection is there and has carried nothing yet. Called again when it was lost and
-    /// replaced.
-    fn connect(&mut self, connection: usize);
+    /// A connection is there and has carried nothing yet; called again when it was lost and
+    /// replaced. May append what goes before the first request and has no answer that counts.
+    fn connect(&mut self, connection: usize, out: &mut Vec<u8>);
 
-    /// Appends one whole HTTP/1.1 request to `out` and says of what kind it is. Must not append
+    /// Appends one whole request to `out` and says of what kind it is. Must not append
     /// anything else, nor ask for an upgrade.
     fn next(&mut self, connection: usize, out: &mut Vec<u8>) -> Tag;
 
@@ -188,9 +202,9 @@ pub struct Tag(pub u16);
 /// An answer as it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Response<'a> {
-    /// Status code.
+    /// Status code; a frame's type.
     pub status: u16,
-    /// The head as sent, from the status line to the empty line inclusive.
+    /// The head as sent, from the status line to the empty line inclusive; empty for a frame.
     pub head: &'a [u8],
     /// The body without its transfer coding.
     pub body: &'a [u8],
@@ -203,6 +217,8 @@ pub enum Wrong {
     Status,
     /// The status is right, the head or the body is not: what is wrong.
     Content(&'static str),
+    /// The server said no as it may: that is counted, but is neither an answer nor an error.
+    Declined,
 }
 
 /// Ends a run early, from any thread or signal handler.

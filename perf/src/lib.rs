@@ -27,7 +27,9 @@ pub mod stages;
 pub mod table;
 pub mod target;
 pub mod targets;
+pub mod tlv;
 pub mod visitor;
+pub mod watchers;
 
 mod failed;
 

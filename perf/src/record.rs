@@ -76,6 +76,9 @@ pub struct Figures {
     pub sent: u64,
     /// Of these, answered as expected.
     pub answered: u64,
+    /// Of these, declined as the server may: bids below the minimum, for one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub declined: u64,
     /// Expected answers a second.
     pub rps: f64,
     /// Errors by class.
@@ -93,6 +96,11 @@ pub struct Figures {
     /// What an open connection added to the front's memory, KiB; only where connections idle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_kib: Option<f64>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde asks for a reference
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A distribution of times, microseconds.
@@ -171,6 +179,7 @@ impl Figures {
             "rps" => Some(self.rps),
             "sent" => number(self.sent),
             "answered" => number(self.answered),
+            "declined" => number(self.declined),
             "errors" => number(self.errors.values().sum()),
             "front_us" => cpu("front"),
             "daemon_us" => cpu("daemon"),

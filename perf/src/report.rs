@@ -241,6 +241,7 @@ mod tests {
             elapsed: Duration::from_secs(10),
             sent: 1000,
             answered: 900,
+            declined: 0,
             errors,
             unfinished: 0,
             open_at_end: 0,

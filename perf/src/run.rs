@@ -2,14 +2,16 @@
 
 use crate::Failed;
 use crate::cast::{self, Cast};
-use crate::engine::{self, Arrivals, Load, Measured, Plan, Progress, Stop};
+use crate::engine::{self, Arrivals, Load, Measured, Plan, Progress, Protocol, Stop};
 use crate::machine::Machine;
 use crate::procs::{self, Costs, Watch};
 use crate::record::{Figures, LoadRecord, Record, Times};
 use crate::scenario::{Pick, Scenario};
 use crate::stages::{self, Stage};
 use crate::target::Target;
+use crate::tlv;
 use crate::visitor::{Play, Visitor, kind_of};
+use crate::watchers;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -71,8 +73,10 @@ const HOLD: Duration = Duration::from_secs(1);
 
 impl Options {
     /// The engine's plan for a scenario.
-    #[must_use]
-    pub fn plan(&self, scenario: &Scenario, target: &Target) -> Plan {
+    ///
+    /// # Errors
+    /// If the scenario is about the binary port and it is not known where that is.
+    pub fn plan(&self, scenario: &Scenario, target: &Target) -> Result<Plan, Failed> {
         let table = &scenario.load;
         let load = if table.once {
             Load::Once
@@ -84,8 +88,15 @@ impl Options {
         };
         let usual = if table.once { HOLD } else { DURATION };
         let connections = self.connections.unwrap_or(table.connections);
-        Plan {
-            address: target.address,
+        let (address, protocol) = if scenario.is_binary() {
+            let none = || Failed::new("where is the binary port? Give --bids HOST:PORT");
+            (target.bids.ok_or_else(none)?, Protocol::Frames(tlv::ANSWERS))
+        } else {
+            (target.address, Protocol::Http)
+        };
+        Ok(Plan {
+            address,
+            protocol,
             threads: self.threads.min(connections.max(1)),
             connections,
             load,
@@ -96,7 +107,7 @@ impl Options {
             }),
             request_timeout: self.timeout,
             seed: self.seed,
-        }
+        })
     }
 }
 
@@ -167,7 +178,7 @@ pub fn run(
     mut observe: impl FnMut(&Progress),
 ) -> Result<Outcome, Failed> {
     let Scene { scenario, target, .. } = scene;
-    let plan = options.plan(scenario, target);
+    let plan = options.plan(scenario, target)?;
     souk_process::raise_open_files()?;
     let play = Play::new((*scenario).clone(), scene.cast.clone(), &target.host, target.eyes);
     let began = now();
@@ -180,13 +191,18 @@ pub fn run(
         let seed = plan.seed.wrapping_mul(31).wrapping_add(thread as u64);
         Visitor::new(&play, plan.share(thread), seed)
     };
-    let measured = engine::run(&plan, stop, make, |progress| {
-        // While all are open and idle; a later look finds answers' buffers given back.
-        if plan.load == Load::Once && progress.open_connections == plan.connections as u64 {
-            held = Some(resident());
-        }
-        observe(progress);
-    });
+    let measured = if scenario.watches() {
+        watchers::run(&plan, &play, stop, || held = Some(resident()), observe)
+    } else {
+        engine::run(&plan, stop, make, |progress| {
+            // While all are open and idle; a later look finds answers' buffers given back.
+            if plan.load == Load::Once && progress.open_connections == plan.connections as u64 {
+                held = Some(resident());
+            }
+            observe(progress);
+        })
+        .map_err(Failed::from)
+    };
     let costs = watch.end();
     let measured = measured?;
     refuse_returning(scene)?;
@@ -286,6 +302,7 @@ fn figures(measured: &Measured, cpu: &[(&'static str, Duration)]) -> Figures {
     Figures {
         sent: measured.sent,
         answered: measured.answered,
+        declined: measured.declined,
         rps: (measured.rate_per_s() * 10.0).round() / 10.0,
         errors: errors.collect(),
         latency: Times::of(&measured.latency_of_all()),

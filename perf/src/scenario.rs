@@ -15,6 +15,8 @@ const USERS_MAX: u64 = 1_000_000_000;
 const MEMBERS_MAX: u64 = 10_000;
 /// Most users whose ids are asked for before a run.
 const IDS_MAX: u64 = 10_000;
+/// Most auctions that are opened before a run. Each costs a request.
+const AUCTIONS_MAX: u64 = 10_000;
 
 /// Who asks for what.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -31,6 +33,9 @@ pub struct Scenario {
     /// by one of them.
     #[serde(default)]
     pub members: u64,
+    /// So many auctions are opened before the run begins, by the first member; the others bid.
+    #[serde(default)]
+    pub auctions: u64,
     /// Whom a request is about.
     pub pick: Pick,
     /// How much load by default.
@@ -123,6 +128,12 @@ pub enum Kind {
     Rate,
     /// `POST /api/v1/ratings`: as many of these as [`RATES`] says
     Rates,
+    /// A bid over the binary port; on every connection another bidder
+    Bid,
+    /// `POST /api/v1/auctions/…/bids`
+    Offer,
+    /// Watches an auction over a WebSocket, while two members bid on it
+    Watch,
 }
 
 /// Ratings that one [`Kind::Rates`] changes.
@@ -130,7 +141,7 @@ pub const RATES: u32 = 100;
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Kind; 14] = [
+    pub const ALL: [Kind; 17] = [
         Kind::Health,
         Kind::Login,
         Kind::Me,
@@ -145,6 +156,9 @@ impl Kind {
         Kind::Rank,
         Kind::Rate,
         Kind::Rates,
+        Kind::Bid,
+        Kind::Offer,
+        Kind::Watch,
     ];
 
     /// Its name in files and tables.
@@ -165,6 +179,9 @@ impl Kind {
             Kind::Rank => "rank",
             Kind::Rate => "rate",
             Kind::Rates => "rates",
+            Kind::Bid => "bid",
+            Kind::Offer => "offer",
+            Kind::Watch => "watch",
         }
     }
 
@@ -172,6 +189,18 @@ impl Kind {
     #[must_use]
     pub fn needs_members(self) -> bool {
         matches!(self, Kind::Me | Kind::Edit | Kind::Upload | Kind::Picture)
+            || self.needs_auctions()
+    }
+
+    /// Whether it is about auctions that were opened before.
+    #[must_use]
+    pub fn needs_auctions(self) -> bool {
+        matches!(self, Kind::Bid | Kind::Offer | Kind::Watch)
+    }
+
+    /// Whether it is a run of its own, which nothing else can be part of.
+    fn is_alone(self) -> bool {
+        matches!(self, Kind::Bid | Kind::Watch)
     }
 
     /// Whether it is done by a program with a token of the role `service`.
@@ -183,7 +212,7 @@ impl Kind {
     /// Whether it names users by their ids, which have to be asked for before.
     #[must_use]
     pub fn needs_ids(self) -> bool {
-        matches!(self, Kind::Deep | Kind::Rank | Kind::Rate | Kind::Rates)
+        matches!(self, Kind::Deep | Kind::Rank | Kind::Rate | Kind::Rates | Kind::Bid)
     }
 }
 
@@ -194,7 +223,7 @@ macro_rules! shipped {
 }
 
 /// Every scenario that is built in, with its file's text, in the order of `souk bench list`.
-const SHIPPED: [(&str, &str); 19] = shipped![
+const SHIPPED: [(&str, &str); 23] = shipped![
     "mixed",
     "profile-hot",
     "profile-zipf",
@@ -214,6 +243,10 @@ const SHIPPED: [(&str, &str); 19] = shipped![
     "rank",
     "rate",
     "rates",
+    "bids",
+    "bids-hot",
+    "bids-http",
+    "watchers",
 ];
 
 /// All built-in scenarios.
@@ -274,12 +307,29 @@ impl Scenario {
         if let Some(kind) = self.mix.keys().find(|kind| kind.needs_ids() && self.users > IDS_MAX) {
             return Err(format!("mix.{} takes at most {IDS_MAX} users", kind.name()));
         }
+        if self.auctions > AUCTIONS_MAX {
+            return Err(format!("auctions must be at most {AUCTIONS_MAX}, not {}", self.auctions));
+        }
+        if let Some(kind) = self.mix.keys().find(|kind| kind.needs_auctions())
+            && (self.auctions == 0 || self.members < 3)
+        {
+            let name = kind.name();
+            return Err(format!("mix.{name} needs auctions, and 3 members: one sells"));
+        }
+        if let Some(kind) = self.mix.keys().find(|kind| kind.is_alone())
+            && self.mix.len() > 1
+        {
+            return Err(format!("mix.{} goes with no other kind", kind.name()));
+        }
+        if self.watches() && self.load.rate.is_none() {
+            return Err("mix.watch needs load.rate: so many bids a second".into());
+        }
         if self.mix.values().all(|share| share.weight == 0) {
             return Err("mix needs a kind of request with a weight above 0".into());
         }
         let statuses = self.mix.values().map(|share| share.status);
-        if let Some(status) = { statuses }.find(|status| !(200..600).contains(status)) {
-            return Err(format!("status must be 200 to 599, not {status}"));
+        if let Some(status) = { statuses }.find(|status| !(101..600).contains(status)) {
+            return Err(format!("status must be 101 to 599, not {status}"));
         }
         if let Pick::Zipf(exponent) = self.pick
             && !(exponent > 0.0 && exponent <= 10.0)
@@ -295,6 +345,18 @@ impl Scenario {
             return Err("success.content_every must be at least 1".into());
         }
         crate::assertion::parse(&self.success.assert).map(drop).map_err(|why| why.to_string())
+    }
+
+    /// Whether it is played over the binary port.
+    #[must_use]
+    pub fn is_binary(&self) -> bool {
+        self.mix.contains_key(&Kind::Bid)
+    }
+
+    /// Whether it is about those who watch.
+    #[must_use]
+    pub fn watches(&self) -> bool {
+        self.mix.contains_key(&Kind::Watch)
     }
 
     /// The kind of request that is asked most often.

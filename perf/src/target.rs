@@ -27,6 +27,8 @@ pub struct Target {
     pub base: String,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where its binary port for bids is, if it has one.
+    pub bids: Option<SocketAddr>,
     /// What to write in the Host field.
     pub host: String,
     /// How strictly its answers are read.
@@ -117,6 +119,7 @@ impl Target {
             name: name.to_owned(),
             base: format!("http://{host}"),
             address,
+            bids: None,
             host: host.to_owned(),
             eyes: Eyes::Sharp,
             processes: Vec::new(),

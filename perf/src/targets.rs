@@ -131,9 +131,56 @@ pub const LEADERBOARD: [Required; 4] = [
     },
 ];
 
+/// Auctions: durable bids over the binary port, on many auctions and on one, and over HTTP; and
+/// those who watch.
+pub const AUCTIONS: [Required; 6] = [
+    Required {
+        what: "10,000 watchers of one auction, 50 bids a second",
+        scenario: "watchers",
+        cache: true,
+        load: Pace::Own,
+        assert: "p99<100ms,idle_kib<12,errors==0",
+    },
+    Required {
+        what: "bids over the binary port on 1,000 auctions, 1,000 connections",
+        scenario: "bids",
+        cache: true,
+        load: Pace::Closed,
+        assert: "rps>=30000,errors==0",
+    },
+    Required {
+        what: "the same at half of that rate, open loop",
+        scenario: "bids",
+        cache: true,
+        load: Pace::Half,
+        assert: "p99<20ms,errors==0",
+    },
+    Required {
+        what: "bids over the binary port on one auction, 1,000 connections",
+        scenario: "bids-hot",
+        cache: true,
+        load: Pace::Closed,
+        assert: "rps>=15000,errors==0",
+    },
+    Required {
+        what: "the same at half of that rate, open loop",
+        scenario: "bids-hot",
+        cache: true,
+        load: Pace::Half,
+        assert: "p99<20ms,errors==0",
+    },
+    Required {
+        what: "bids over HTTP on 1,000 auctions, 1,000 connections",
+        scenario: "bids-http",
+        cache: true,
+        load: Pace::Closed,
+        assert: "rps>=10000,errors==0",
+    },
+];
+
 /// All required figures, in the order in which they are measured.
 pub fn all() -> impl Iterator<Item = &'static Required> {
-    ACCOUNTS.iter().chain(&LEADERBOARD)
+    ACCOUNTS.iter().chain(&LEADERBOARD).chain(&AUCTIONS)
 }
 
 #[cfg(test)]

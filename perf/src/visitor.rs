@@ -1,17 +1,24 @@
 //! A scenario as the engine drives it: writes requests, judges answers.
 
-use crate::cast::{Cast, PASSWORD};
+mod accounts;
+mod bids;
+mod board;
+mod rest;
+
+use crate::cast::Cast;
 use crate::engine::{Response, Tag, Workload, Wrong};
 use crate::pick::Picker;
-use crate::scenario::{Kind, RATES, Scenario};
+use crate::scenario::{Kind, Scenario};
+use crate::tlv;
 use memchr::memmem;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
+use rest::Rest;
 use std::collections::VecDeque;
 use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 /// How strictly answers are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +43,8 @@ pub struct Play {
     picker: Picker,
     /// Numbers the accounts and nicknames that are made.
     made: AtomicU64,
+    /// The highest amount offered at each of the cast's auctions.
+    offered: Vec<AtomicI64>,
 }
 
 impl Play {
@@ -44,7 +53,8 @@ impl Play {
     pub fn new(scenario: Scenario, cast: Arc<Cast>, host: &str, eyes: Eyes) -> Arc<Play> {
         let picker = Picker::new(scenario.pick, scenario.users, &cast.queue);
         let host = host.to_owned();
-        Arc::new(Play { scenario, cast, host, eyes, picker, made: AtomicU64::new(1) })
+        let offered = cast.auctions.iter().map(|_| AtomicI64::new(0)).collect();
+        Arc::new(Play { scenario, cast, host, eyes, picker, made: AtomicU64::new(1), offered })
     }
 
     /// The id of a user.
@@ -60,11 +70,34 @@ impl Play {
             members => rng.random_range(1..=members),
         }
     }
+
+    /// An auction, and more than anybody has offered there.
+    pub(crate) fn offer(&self, rng: &mut SmallRng) -> (u64, i64) {
+        self.offer_at(rng.random_range(0..self.offered.len()))
+    }
+
+    /// One of the cast's auctions, and more than anybody has offered there.
+    pub(crate) fn offer_at(&self, at: usize) -> (u64, i64) {
+        let amount = self.offered[at].fetch_add(1, Ordering::Relaxed) + 1;
+        (self.cast.auctions[at], amount)
+    }
+
+    /// Asks for the news of the first auction.
+    pub(crate) fn watch(&self, out: &mut Vec<u8>) {
+        Rest::new(self, out).watch(self.cast.auctions[0]);
+    }
+
+    /// The number of a member who bids: the first one sells.
+    fn bidder(&self, of: u64) -> u64 {
+        2 + of % (self.cast.tokens.len() as u64 - 1)
+    }
 }
 
-/// One up or one down.
-fn step(rng: &mut SmallRng) -> i32 {
-    if rng.random() { 1 } else { -1 }
+/// What those who write requests need.
+struct Asks<'a> {
+    play: &'a Play,
+    rng: &'a mut SmallRng,
+    rest: Rest<'a>,
 }
 
 /// One thread's share of a play.
@@ -121,68 +154,13 @@ impl Visitor {
     }
 
     /// Writes a request and says whom or what it is about.
-    fn write(&mut self, kind: Kind, out: &mut Vec<u8>) -> u64 {
-        let Visitor { play, rng, .. } = self;
-        let mut rest = Rest { play, out };
-        match kind {
-            Kind::Health => {
-                rest.get(format_args!("/health"), None);
-                0
-            }
-            Kind::Profile => {
-                let user = play.picker.next(rng);
-                rest.get(format_args!("/api/v1/users/by-name/user{user}"), None);
-                user
-            }
-            Kind::Search => {
-                let user = play.picker.next(rng);
-                rest.get(format_args!("/api/v1/users/search?username=user{user}&limit=5"), None);
-                user
-            }
-            Kind::Me => {
-                let user = play.member(rng);
-                rest.get(format_args!("/api/v1/me"), Some(user));
-                user
-            }
-            Kind::Login => {
-                let user = play.member(rng);
-                let body =
-                    format_args!("{{\"username\":\"user{user}\",\"password\":\"{PASSWORD}\"}}");
-                rest.json("POST /api/v1/login", None, body);
-                user
-            }
-            Kind::Edit => {
-                let user = play.member(rng);
-                let made = play.made.fetch_add(1, Ordering::Relaxed);
-                let body = format_args!("{{\"nickname\":\"Nick {made}\"}}");
-                rest.json("PATCH /api/v1/me", Some(user), body);
-                made
-            }
-            Kind::Register => {
-                let made = play.made.fetch_add(1, Ordering::Relaxed);
-                let prefix = &play.cast.prefix;
-                let body = format_args!(
-                    "{{\"username\":\"{prefix}{made}\",\"password\":\"{PASSWORD} of {made}\"}}"
-                );
-                rest.json("POST /api/v1/users", None, body);
-                made
-            }
-            Kind::Upload => {
-                let user = play.member(rng);
-                let at = rng.random_range(0..play.cast.uploads.len());
-                let upload = &play.cast.uploads[at];
-                rest.body("PUT /api/v1/me/picture", Some(user), "image/png", upload);
-                user
-            }
-            Kind::Picture => {
-                let at = rng.random_range(0..play.cast.pictures.len());
-                rest.get(format_args!("{}", play.cast.pictures[at]), None);
-                at as u64
-            }
-            Kind::Board | Kind::Deep | Kind::Rank | Kind::Rate | Kind::Rates => {
-                write_board(kind, play, rng, &mut rest)
-            }
-        }
+    fn write(&mut self, connection: usize, kind: Kind, out: &mut Vec<u8>) -> u64 {
+        let mut asks =
+            Asks { play: &self.play, rng: &mut self.rng, rest: Rest::new(&self.play, out) };
+        let about = accounts::write(kind, &mut asks)
+            .or_else(|| board::write(kind, &mut asks))
+            .or_else(|| bids::write(kind, connection, &mut asks));
+        about.expect("every kind belongs to one of them")
     }
 
     /// Whether the body says what it must.
@@ -214,6 +192,9 @@ impl Visitor {
                 let wrong = Wrong::Content("a rating was refused");
                 return if failed { Err(wrong) } else { Ok(()) };
             }
+            Kind::Offer => (write!(text, "\"auction_id\":{about},"), "it is another auction's"),
+            // Judged frame by frame.
+            Kind::Bid | Kind::Watch => return Ok(()),
             Kind::Upload => (write!(text, "\"picture\":\"/pictures/"), "there is no picture"),
             Kind::Picture => {
                 let image = image::guess_format(body).is_ok();
@@ -232,54 +213,19 @@ impl Visitor {
     }
 }
 
-/// Writes a request about the leaderboard and says whom it is about.
-fn write_board(kind: Kind, play: &Play, rng: &mut SmallRng, rest: &mut Rest<'_>) -> u64 {
-    match kind {
-        Kind::Board => {
-            rest.get(format_args!("/api/v1/leaderboard"), None);
-            0
-        }
-        Kind::Deep => {
-            let at = rng.random_range(0..play.cast.cursors.len());
-            let cursor = &play.cast.cursors[at];
-            rest.get(format_args!("/api/v1/leaderboard?cursor={cursor}"), None);
-            0
-        }
-        Kind::Rank => {
-            let id = play.id(rng);
-            rest.get(format_args!("/api/v1/users/{id}/rank"), None);
-            id
-        }
-        Kind::Rate => {
-            let id = play.id(rng);
-            let line = format!("PUT /api/v1/users/{id}/rating");
-            let step = step(rng);
-            rest.service_json(&line, format_args!("{{\"delta\":{step}}}"));
-            id
-        }
-        Kind::Rates => {
-            let mut items = String::with_capacity(40 * RATES as usize);
-            for _ in 0..RATES {
-                let comma = if items.is_empty() { "" } else { "," };
-                let (id, step) = (play.id(rng), step(rng));
-                items.push_str(&format!("{comma}{{\"user_id\":{id},\"delta\":{step}}}"));
-            }
-            let body = format_args!("{{\"items\":[{items}]}}");
-            rest.service_json("POST /api/v1/ratings", body);
-            0
-        }
-        _ => unreachable!("no other kind is about the leaderboard"),
-    }
-}
-
 impl Workload for Visitor {
-    fn connect(&mut self, connection: usize) {
+    fn connect(&mut self, connection: usize, out: &mut Vec<u8>) {
         self.asked[connection - self.first].clear();
+        if self.play.scenario.is_binary() {
+            let user = self.play.bidder(connection as u64);
+            let index = usize::try_from(user - 1).expect("members are few");
+            tlv::auth(&self.play.cast.tokens[index], out);
+        }
     }
 
     fn next(&mut self, connection: usize, out: &mut Vec<u8>) -> Tag {
         let kind = self.kind();
-        let about = self.write(kind, out);
+        let about = self.write(connection, kind, out);
         self.asked[connection - self.first].push_back(Asked { about });
         tag(kind)
     }
@@ -289,6 +235,12 @@ impl Workload for Visitor {
         let kind = kind_of(tag);
         if self.play.eyes == Eyes::Shut {
             return if response.status / 100 == 2 { Ok(()) } else { Err(Wrong::Status) };
+        }
+        if kind == Kind::Bid {
+            return tlv::judge(response);
+        }
+        if kind == Kind::Offer && response.status == 409 && bids::is_late(response.body) {
+            return Err(Wrong::Declined);
         }
         let share = self.play.scenario.mix.get(&kind);
         if share.is_none_or(|share| share.status != response.status) {
@@ -318,62 +270,6 @@ pub fn kind_of(tag: Tag) -> Kind {
     Kind::ALL[usize::from(tag.0)]
 }
 
-/// Writes the rest of a request behind its first words.
-struct Rest<'a> {
-    play: &'a Play,
-    out: &'a mut Vec<u8>,
-}
-
-impl Rest<'_> {
-    fn get(&mut self, path: std::fmt::Arguments<'_>, user: Option<u64>) {
-        write!(self.out, "GET {path} HTTP/1.1\r\n").expect("memory takes it");
-        self.fields(user);
-        self.out.extend_from_slice(b"\r\n");
-    }
-
-    /// JSON from a program with a token.
-    fn service_json(&mut self, line: &str, body: std::fmt::Arguments<'_>) {
-        let token = &self.play.cast.service;
-        let text = body.to_string();
-        write!(
-            self.out,
-            "{line} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{text}",
-            self.play.host,
-            text.len()
-        )
-        .expect("memory takes it");
-    }
-
-    fn json(&mut self, line: &str, user: Option<u64>, body: std::fmt::Arguments<'_>) {
-        let mut text = Vec::with_capacity(96);
-        text.write_fmt(body).expect("memory takes it");
-        self.body(line, user, "application/json", &text);
-    }
-
-    fn body(&mut self, line: &str, user: Option<u64>, kind: &str, body: &[u8]) {
-        write!(self.out, "{line} HTTP/1.1\r\n").expect("memory takes it");
-        self.fields(user);
-        let length = body.len();
-        write!(self.out, "Content-Type: {kind}\r\nContent-Length: {length}\r\n\r\n")
-            .expect("memory takes it");
-        self.out.extend_from_slice(body);
-    }
-
-    fn fields(&mut self, user: Option<u64>) {
-        let out = &mut *self.out;
-        out.extend_from_slice(b"Host: ");
-        out.extend_from_slice(self.play.host.as_bytes());
-        out.extend_from_slice(b"\r\n");
-        if let Some(user) = user {
-            out.extend_from_slice(b"Authorization: Bearer ");
-            let index = usize::try_from(user - 1).expect("members are few");
-            out.extend_from_slice(self.play.cast.tokens[index].as_bytes());
-            out.extend_from_slice(b"\r\n");
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::{Eyes, Play, Visitor, kind_of, tag};
@@ -389,6 +285,8 @@ mod tests {
             uploads: vec![b"png".to_vec()],
             pictures: vec!["/pictures/ab".into()],
             prefix: "b1-".into(),
+            auctions: vec![7],
+            ids: vec![11, 12, 13],
             ..Cast::default()
         };
         Visitor::new(&Play::new(scenario, cast.into(), "souk:80", eyes), 10..12, 1)
@@ -447,7 +345,7 @@ mod tests {
         let mut visitor = visitor("profile-zipf", Eyes::Sharp);
         let mut out = Vec::new();
         visitor.next(10, &mut out);
-        visitor.connect(10);
+        visitor.connect(10, &mut Vec::new());
         out.clear();
         let tag = visitor.next(10, &mut out);
         let text = String::from_utf8(out).expect("text");

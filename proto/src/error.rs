@@ -82,6 +82,19 @@ codes! {
     NotRanked = 47, "not_ranked", Client, Never, "This user is not on this board.";
     EventConflict = 48, "event_conflict", Client, Never, "This event_id was used for another change.";
     MissingRole = 49, "missing_role", Client, Never, "This needs a token with another role.";
+    AuctionNotFound = 50, "auction_not_found", Client, Never, "There is no such auction.";
+    AuctionNotStarted = 51, "auction_not_started", Client, Later, "The auction has not begun.";
+    AuctionEnded = 52, "auction_ended", Client, Never, "The auction has ended.";
+    AuctionCancelled = 53, "auction_cancelled", Client, Never, "The seller cancelled the auction.";
+    AuctionHasBids = 54, "auction_has_bids", Client, Never, "The auction has bids and cannot be changed any more.";
+    BidTooLow = 55, "bid_too_low", Client, Never, "The bid is below the minimum.";
+    AlreadyLeading = 56, "already_leading", Client, Never, "Yours is the highest bid already.";
+    OwnAuction = 57, "own_auction", Client, Never, "Sellers cannot bid on their own auctions.";
+    NotSeller = 58, "not_seller", Client, Never, "Only the seller can do this.";
+    CurrencyMismatch = 59, "currency_mismatch", Client, Never, "The auction is in another currency.";
+    WrongBidder = 60, "wrong_bidder", Client, Never, "The bid names another user than the session.";
+    ClockSkew = 61, "clock_skew", Souk, Later, "A clock on our side is wrong. Try again shortly.";
+    SettlementNotFound = 62, "settlement_not_found", Client, Never, "The auction is not settled.";
 
     BadRequest = 64, "bad_request", Client, Never, "The request is not valid HTTP.";
     RouteNotFound = 65, "route_not_found", Client, Never, "There is nothing at this path.";
@@ -98,6 +111,8 @@ codes! {
     TooManyConnections = 76, "too_many_connections", Client, Later, "Too many connections. Close some first.";
     MalformedBody = 77, "malformed_body", Client, Never, "The body is not what its type says.";
     Forbidden = 78, "forbidden", Client, Never, "This is not allowed for you.";
+    MalformedFrame = 79, "malformed_frame", Client, Never, "The frame has not the length that its type has.";
+    UnknownFrame = 80, "unknown_frame", Client, Never, "Frames of this type are not known here.";
 }
 
 impl Code {

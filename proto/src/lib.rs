@@ -3,8 +3,9 @@
 //! This crate does no I/O and knows no runtime: bytes go in, frames come out, and the other way
 //! round. The ring loops of the two programs own the sockets and the buffers' way to them.
 //!
-//! The frame layout is in [`frame`], what each method carries in [`method`], [`accounts`] and
-//! [`leaderboard`], and every bound of the link in [`limits`].
+//! The frame layout is in [`frame`], what each method carries in [`method`], [`accounts`],
+//! [`leaderboard`] and [`auctions`], and every bound of the link in [`limits`]. [`tlv`] has the
+//! frames that the front's binary port exchanges with its clients.
 
 pub mod error;
 pub mod frame;
@@ -14,6 +15,7 @@ pub mod limits;
 pub mod method;
 pub mod outbox;
 pub mod table;
+pub mod tlv;
 
 /// Messages that every noun shares, generated from `schema/common.proto`.
 #[allow(missing_docs, clippy::all)]
@@ -31,6 +33,12 @@ pub mod accounts {
 #[allow(missing_docs, clippy::all)]
 pub mod leaderboard {
     include!(concat!(env!("OUT_DIR"), "/souk.leaderboard.rs"));
+}
+
+/// Messages of the auctions, generated from `schema/auctions.proto`.
+#[allow(missing_docs, clippy::all)]
+pub mod auctions {
+    include!(concat!(env!("OUT_DIR"), "/souk.auctions.rs"));
 }
 
 pub use error::{Code, Failure};

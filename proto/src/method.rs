@@ -58,11 +58,41 @@ pub enum Method {
     RecordMatch = 56,
     /// `HideUserRequest` → `HideUserAnswer`.
     HideUser = 57,
+    /// `CreateAuctionRequest` → `Auction`.
+    CreateAuction = 64,
+    /// `EditAuctionRequest` → `Auction`.
+    EditAuction = 65,
+    /// `AuctionRequest` → `Auction`.
+    CancelAuction = 66,
+    /// `AuctionRequest` → `Auction`.
+    GetAuction = 67,
+    /// `ListAuctionsRequest` → `AuctionPage`.
+    ListAuctions = 68,
+    /// `PlaceBidsRequest` → `BidOutcomes`.
+    PlaceBids = 69,
+    /// `ListBidsRequest` → `BidPage`.
+    ListBids = 70,
+    /// `AuctionRequest` → `Bidder`.
+    GetBidder = 71,
+    /// `AuctionRequest` → `Settlement`.
+    GetSettlement = 72,
+    /// `SetWatchedRequest` → `Empty`.
+    SetWatched = 73,
+    /// `SetAuctionPictureRequest`, then the bytes as PUSH items → `Auction`.
+    SetAuctionPicture = 74,
+    /// `AuctionRequest` → `Auction`.
+    DropAuctionPicture = 75,
+    /// `AuctionRequest` → `Empty`, then each `AuctionNews` as a PUSH item.
+    WatchAuction = 76,
+    /// `ListNotificationsRequest` → `NotificationPage`.
+    ListNotifications = 77,
+    /// `ReadNotificationsRequest` → `Empty`.
+    ReadNotifications = 78,
 }
 
 impl Method {
     /// Every method, in order of number.
-    pub const ALL: [Method; 27] = [
+    pub const ALL: [Method; 42] = [
         Method::Ready,
         Method::CreateUser,
         Method::Login,
@@ -90,6 +120,21 @@ impl Method {
         Method::SetRatings,
         Method::RecordMatch,
         Method::HideUser,
+        Method::CreateAuction,
+        Method::EditAuction,
+        Method::CancelAuction,
+        Method::GetAuction,
+        Method::ListAuctions,
+        Method::PlaceBids,
+        Method::ListBids,
+        Method::GetBidder,
+        Method::GetSettlement,
+        Method::SetWatched,
+        Method::SetAuctionPicture,
+        Method::DropAuctionPicture,
+        Method::WatchAuction,
+        Method::ListNotifications,
+        Method::ReadNotifications,
     ];
 
     /// The method with this number, if there is one.
@@ -127,6 +172,21 @@ impl Method {
             Method::SetRatings => "SetRatings",
             Method::RecordMatch => "RecordMatch",
             Method::HideUser => "HideUser",
+            Method::CreateAuction => "CreateAuction",
+            Method::EditAuction => "EditAuction",
+            Method::CancelAuction => "CancelAuction",
+            Method::GetAuction => "GetAuction",
+            Method::ListAuctions => "ListAuctions",
+            Method::PlaceBids => "PlaceBids",
+            Method::ListBids => "ListBids",
+            Method::GetBidder => "GetBidder",
+            Method::GetSettlement => "GetSettlement",
+            Method::SetWatched => "SetWatched",
+            Method::SetAuctionPicture => "SetAuctionPicture",
+            Method::DropAuctionPicture => "DropAuctionPicture",
+            Method::WatchAuction => "WatchAuction",
+            Method::ListNotifications => "ListNotifications",
+            Method::ReadNotifications => "ReadNotifications",
         }
     }
 
@@ -146,6 +206,12 @@ impl Method {
                 | Method::GetRank
                 | Method::GetDistribution
                 | Method::ListSeasons
+                | Method::GetAuction
+                | Method::ListAuctions
+                | Method::ListBids
+                | Method::GetBidder
+                | Method::GetSettlement
+                | Method::ListNotifications
         )
     }
 }

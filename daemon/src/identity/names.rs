@@ -116,7 +116,7 @@ fn stray_text(stray: char) -> String {
 
 /// Characters that change how the text around them is shown: line and paragraph separators and
 /// the directional overrides (Unicode Technical Report 36, section 2.10.2) beside the controls.
-fn is_invisible_control(c: char) -> bool {
+pub(crate) fn is_invisible_control(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -1,40 +1,35 @@
 //! Cursors: a place on a board, with a MAC that says it was us.
 //!
-//! Bytes: version 1 | board u64 | rating i32 | name, 1 to 32 bytes | MAC 16 bytes. Numbers are
-//! big-endian, the MAC is keyed BLAKE3 cut to its first 16 bytes, the text is base64url without
-//! padding. A cursor that somebody made up or changed is refused without asking the database.
+//! Bytes: version 1 | board u64 | rating i32 | name, 1 to 32 bytes | MAC. Numbers are big-endian;
+//! see [`Seal`] for the MAC.
 
-use data_encoding::BASE64URL_NOPAD;
+use crate::cursor::Seal;
 use souk_db::leaderboard::Place;
 use souk_proto::Failure;
-use subtle::ConstantTimeEq;
-use zeroize::Zeroizing;
 
 const VERSION: u8 = 1;
 const FIXED: usize = 1 + 8 + 4;
-const MAC_LEN: usize = 16;
 /// Longest name in a cursor: as long as names may be.
 const NAME_MAX: usize = 32;
 
 /// The key that signs cursors. All daemons of one Souk hold the same.
-pub struct CursorKey(Zeroizing<[u8; 32]>);
+#[derive(Debug)]
+pub struct CursorKey(Seal);
 
 impl CursorKey {
     /// The key derived from the secret that signs tokens.
     pub fn new(secret: &[u8]) -> CursorKey {
-        CursorKey(Zeroizing::new(blake3::derive_key("souk 2026 leaderboard cursor", secret)))
+        CursorKey(Seal::new("souk 2026 leaderboard cursor", secret))
     }
 
     /// The cursor of this place on this board.
     pub fn sign(&self, board: u64, rating: i32, username: &str) -> String {
-        let mut bytes = Vec::with_capacity(FIXED + username.len() + MAC_LEN);
+        let mut bytes = Vec::with_capacity(FIXED + username.len());
         bytes.push(VERSION);
         bytes.extend_from_slice(&board.to_be_bytes());
         bytes.extend_from_slice(&rating.to_be_bytes());
         bytes.extend_from_slice(username.as_bytes());
-        let mac = self.mac(&bytes);
-        bytes.extend_from_slice(&mac);
-        BASE64URL_NOPAD.encode(&bytes)
+        self.0.seal(bytes)
     }
 
     /// The place of a cursor that we signed for this board.
@@ -49,16 +44,8 @@ impl CursorKey {
     }
 
     fn open(&self, board: u64, text: &str) -> Option<Place> {
-        if text.len() > BASE64URL_NOPAD.encode_len(FIXED + NAME_MAX + MAC_LEN) {
-            return None;
-        }
-        // Canonical decoding: of all texts only the one that we made decodes.
-        let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).ok()?;
-        let (body, mac) = bytes.split_last_chunk::<MAC_LEN>()?;
-        if !bool::from(self.mac(body).ct_eq(mac)) {
-            return None;
-        }
-        let (&version, body) = body.split_first()?;
+        let bytes = self.0.open(text, FIXED + NAME_MAX)?;
+        let (&version, body) = bytes.split_first()?;
         let (of, body) = body.split_first_chunk()?;
         let (rating, name) = body.split_first_chunk()?;
         if version != VERSION || u64::from_be_bytes(*of) != board {
@@ -67,23 +54,12 @@ impl CursorKey {
         let username = String::from_utf8(name.to_vec()).ok()?;
         Some(Place { rating: i32::from_be_bytes(*rating), username })
     }
-
-    fn mac(&self, body: &[u8]) -> [u8; MAC_LEN] {
-        let mut mac = [0; MAC_LEN];
-        mac.copy_from_slice(&blake3::keyed_hash(&self.0, body).as_bytes()[..MAC_LEN]);
-        mac
-    }
-}
-
-impl std::fmt::Debug for CursorKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("CursorKey")
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{BASE64URL_NOPAD, CursorKey};
+    use super::CursorKey;
+    use data_encoding::BASE64URL_NOPAD;
     use proptest::prelude::*;
 
     fn key() -> CursorKey {

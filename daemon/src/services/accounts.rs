@@ -3,7 +3,7 @@
 pub(super) mod caller;
 mod login;
 mod password;
-mod picture;
+pub(super) mod picture;
 mod profile;
 mod register;
 mod search;

@@ -1,5 +1,6 @@
 //! soukd against real stores.
 
+mod auctions;
 mod client;
 mod link;
 mod memory;

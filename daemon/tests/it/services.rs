@@ -1,5 +1,6 @@
 //! The services on real stores, without sockets: a context, a clock that the test sets, and calls.
 
+mod auctions;
 mod leaderboard;
 mod login;
 mod password;

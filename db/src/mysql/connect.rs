@@ -43,10 +43,12 @@ pub fn snapshots(opts: &Opts) -> Opts {
 /// What is said on a new connection.
 fn setup(isolation: &str) -> Vec<String> {
     // autocommit: with a server that has it off, a lone write would end with its connection.
+    // eq_range_index_dive_limit: each key of an IN list would be looked up once more to guess how
+    // many rows it has; ours are unique or their index is given.
     let session = format!(
         "SET autocommit = 1, time_zone = '+00:00', innodb_lock_wait_timeout = {LOCK_WAIT_S}, \
          sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', \
-         SESSION wait_timeout = {IDLE_CONNECTION_S}"
+         SESSION wait_timeout = {IDLE_CONNECTION_S}, eq_range_index_dive_limit = 1"
     );
     vec![session, format!("SET SESSION TRANSACTION ISOLATION LEVEL {isolation}")]
 }
@@ -140,6 +142,10 @@ pub fn meaning(error: &Error) -> StoreError {
     match error {
         Error::Server(said) if is_refusal(said.code) => {
             StoreError::corrupt(Server::Database, said.to_string())
+        }
+        // What we found wrong in a row ourselves.
+        Error::Other(other) if let Some(found) = other.downcast_ref::<StoreError>() => {
+            found.clone()
         }
         other => StoreError::database(other.to_string()),
     }

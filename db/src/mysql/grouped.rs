@@ -8,10 +8,12 @@ use super::connect::Line;
 use super::run::{Run, Share};
 use crate::error::{Server, StoreError};
 use crate::slots::{Slots, after_ready_tasks};
+use futures_util::FutureExt;
 use mysql_async::Opts;
 use souk_meter::{Batch, Queue, Stage};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -194,10 +196,12 @@ async fn work<K: Kind>(shared: Rc<Shared<K>>, mut line: Line) {
         }
         let run = shared.begin(jobs.len());
         let mut outcomes: Vec<Option<Outcome<K>>> = jobs.iter().map(|_| None).collect();
-        let running = shared.kind.run(&mut line, &jobs, &mut outcomes);
-        let unknown = match tokio::time::timeout(K::TIME_MAX, running).await {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(error),
+        // A defect ends this run and nothing else: others wait for this worker.
+        let running = AssertUnwindSafe(shared.kind.run(&mut line, &jobs, &mut outcomes));
+        let unknown = match tokio::time::timeout(K::TIME_MAX, running.catch_unwind()).await {
+            Ok(Ok(Ok(()))) => None,
+            Ok(Ok(Err(error))) => Some(error),
+            Ok(Err(_)) => Some(StoreError::database(format!("a defect ended a {}", K::SPAN))),
             Err(_) => Some(StoreError::database(format!("no answer to a {} in time", K::SPAN))),
         };
         if unknown.is_some() {

@@ -7,10 +7,11 @@
 //! backoff; meanwhile every command fails at once, so a reader turns to the database without
 //! waiting.
 
+use super::channels::Channels;
 use super::greeting::{greet, load_scripts};
 use super::replies::Replies;
 use super::resp::{Reader, Reply};
-use super::script::{Lua, Scripts};
+use super::script::Scripts;
 use super::socket::{Address, Socket};
 use crate::backoff::Backoff;
 use crate::cache::Lease;
@@ -44,7 +45,7 @@ const CLOSED: &str = "the connection was closed by us";
 
 /// The pipelined connection of one shard.
 pub struct Redis {
-    shared: Rc<Shared>,
+    pub(super) shared: Rc<Shared>,
     pub scripts: Rc<Scripts>,
     keeper: RefCell<Option<JoinHandle<()>>>,
 }
@@ -52,6 +53,7 @@ pub struct Redis {
 pub(super) struct Shared {
     pub(super) address: Address,
     changed: Changed,
+    pub(super) channels: Channels,
     slots: Slots<Result<Reply, StoreError>>,
     state: RefCell<State>,
     /// Wakes the writer.
@@ -87,6 +89,7 @@ impl Redis {
         let shared = Rc::new(Shared {
             address: Address::parse(url)?,
             changed,
+            channels: Channels::default(),
             slots: Slots::new(None, Stage::Redis),
             state: RefCell::new(State {
                 online: false,
@@ -160,34 +163,6 @@ impl Redis {
         self.issue(build)?.await
     }
 
-    /// Queues a script by its hash. The server may have forgotten it: then the reply is an error,
-    /// and the scripts are loaded again for the next time.
-    pub fn issue_script(
-        &self,
-        lua: &Lua,
-        key: &[u8],
-        args: &[&[u8]],
-    ) -> Result<Answer, StoreError> {
-        self.issue(|cmd| {
-            let cmd = cmd.arg("EVALSHA").arg(lua.hash()).arg(1).arg(key);
-            args.iter().fold(cmd, |cmd, arg| cmd.arg(*arg))
-        })
-    }
-
-    /// Runs a script, sending its code if the server has forgotten it.
-    pub async fn script(&self, lua: &Lua, key: &[u8], args: &[&[u8]]) -> Result<Reply, StoreError> {
-        match self.issue_script(lua, key, args)?.await {
-            Err(StoreError::Unavailable { why, .. }) if why.starts_with("NOSCRIPT") => {
-                self.call(|cmd| {
-                    let cmd = cmd.arg("EVAL").arg(lua.code).arg(1).arg(key);
-                    args.iter().fold(cmd, |cmd, arg| cmd.arg(*arg))
-                })
-                .await
-            }
-            reply => reply,
-        }
-    }
-
     /// The run id of the server that commands issued now will reach.
     pub fn run(&self) -> RunId {
         self.shared.state.borrow().run
@@ -254,6 +229,20 @@ impl Shared {
         self.push(&mut self.state.borrow_mut(), build)
     }
 
+    /// Queues a command that is answered by a push, if there is a connection.
+    pub(super) fn say(&self, build: impl FnOnce(&mut Cmd) -> &mut Cmd) {
+        let state = &mut *self.state.borrow_mut();
+        if !state.online {
+            return; // it follows when there is one
+        }
+        state.scratch.clear();
+        build(&mut state.scratch);
+        if state.out.is_empty() {
+            self.queued.notify_one();
+        }
+        state.scratch.write_packed_command(&mut state.out);
+    }
+
     /// Gives the oldest command its reply. False when no command waits for one.
     fn deliver(&self, reply: Reply) -> bool {
         let number = {
@@ -283,6 +272,11 @@ impl Shared {
                 }
             }
             [Reply::Bulk(kind), Reply::Nil] if kind == "invalidate" => (self.changed)(None),
+            [Reply::Bulk(kind), Reply::Bulk(channel), Reply::Bulk(message)]
+                if kind == "message" =>
+            {
+                self.channels.hears(channel, message);
+            }
             _ => {}
         }
     }
@@ -311,6 +305,7 @@ impl Shared {
         state.failed = false;
         drop(state);
         self.attempted.notify_waiters();
+        self.subscribe_all();
     }
 
     /// Loads the scripts again, unless that is under way: what was issued before it took effect
@@ -455,7 +450,9 @@ async fn write_commands(shared: Rc<Shared>, socket: Rc<Socket>, done: Rc<Notify>
             }
             let waiting = state.in_flight.len();
             let size = state.replies.note_sent(waiting, souk_meter::now());
-            souk_meter::batch(Batch::Redis, size);
+            if size > 0 {
+                souk_meter::batch(Batch::Redis, size);
+            }
         }
         let (result, sent) = socket.write_all(spare).await;
         spare = sent;

@@ -31,6 +31,9 @@ impl Replies {
     pub fn note_sent(&mut self, waiting: usize, now: Instant) -> usize {
         let earlier = self.sent.back().map_or(self.count, |(last, _)| *last);
         let last = self.count + waiting as u64;
+        if last == earlier {
+            return 0; // only subscriptions, which have no reply
+        }
         self.sent.push_back((last, now));
         let size = usize::try_from(last - earlier).unwrap_or(usize::MAX);
         self.traced.written(size);

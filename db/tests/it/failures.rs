@@ -197,7 +197,7 @@ fn forgotten_scripts_are_loaded_once_however_many_commands_miss_them() {
         for touched in join_all(touches).await {
             touched.unwrap();
         }
-        let scripts = 4;
+        let scripts = 7;
         assert_eq!(loads(&stack) - before, scripts);
         redis(&stack, &["SCRIPT", "FLUSH"]);
         stores.accounts.touch_session(1, &[1; 16], record, soon()).await.unwrap();

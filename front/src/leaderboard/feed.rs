@@ -1,14 +1,15 @@
 //! What one watcher is told: of the board, and of the own rank.
 
+use super::board::BoardWatcher;
 use super::json::{self, RankJson};
-use super::live::{Watcher, Word};
+use crate::live::{self, PAUSED, Told, Word};
 use crate::upstream::{CallContext, Upstream};
 use bytes::Bytes;
 use souk_proto::common::Caller;
 use souk_proto::leaderboard::{GetRankRequest, Rank};
 use souk_proto::{Code, Failure, Method};
 use souk_trace::Context;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::pin::Pin;
 use std::task::{self, Poll};
 use std::time::{Duration, Instant};
@@ -54,28 +55,29 @@ struct Follow {
 
 /// All that a watcher is told.
 pub struct Feed {
-    watcher: Watcher,
+    watcher: BoardWatcher,
     follow: Option<Follow>,
 }
 
 impl Feed {
     /// The news of a board, and perhaps of somebody's rank on it.
-    pub fn new(watcher: Watcher, mine: Option<Mine>) -> Feed {
+    pub fn new(watcher: BoardWatcher, mine: Option<Mine>) -> Feed {
         let follow = mine.map(|mine| Follow { mine, asking: None, asked: 0, told: None });
         Feed { watcher, follow }
     }
+}
 
-    /// Waits for the next word. Giving up the wait loses nothing.
-    pub async fn next(&mut self) -> Word {
-        poll_fn(|cx| self.poll_next(cx)).await
-    }
-
+impl live::Feed for Feed {
     fn poll_next(&mut self, cx: &mut task::Context<'_>) -> Poll<Word> {
-        if let Poll::Ready(word) = self.watcher.poll_word(cx) {
-            return Poll::Ready(word);
+        if let Poll::Ready(told) = self.watcher.poll_told(cx) {
+            return Poll::Ready(match told {
+                Told::News((version, bytes)) => Word::Say(Some(version), bytes),
+                Told::Paused => Word::Say(None, Bytes::from_static(PAUSED)),
+                Told::Over => Word::Over,
+            });
         }
         match &mut self.follow {
-            Some(follow) => follow.poll_rank(self.watcher.changes(), cx),
+            Some(follow) => follow.poll_rank(self.watcher.heard(), cx),
             None => Poll::Pending,
         }
     }

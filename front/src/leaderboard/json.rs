@@ -150,9 +150,6 @@ pub fn delta(old: &BoardNews, new: &BoardNews) -> Option<Vec<u8>> {
     Some(encode(body.items.len(), &body))
 }
 
-/// What a watcher is told while there is no news to be had.
-pub const PAUSED: &[u8] = br#"{"type":"paused"}"#;
-
 /// What a watcher is told of their own rank; all null for who is on no such board.
 pub fn rank(rank: Option<&RankJson>) -> Vec<u8> {
     #[derive(Serialize)]

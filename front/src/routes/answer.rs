@@ -2,7 +2,7 @@
 
 use super::accounts::{account, login, picture, profile, sessions, users};
 use super::table::{Action, Found};
-use super::{Request, RequestBody, caller, cors, leaderboard, pages, problem, ready};
+use super::{Request, RequestBody, auctions, caller, cors, leaderboard, pages, problem, ready};
 use crate::app::App;
 use crate::config::HttpSettings;
 use crate::http::{Head, Response};
@@ -102,6 +102,9 @@ async fn dispatch(call: &Call<'_>, found: Found, body: RequestBody) -> Result<Re
         Action::ProfileForm => Box::pin(profile::form(call, media, body)).await,
         Action::Board(board) => {
             Box::pin(leaderboard::answer(call, board, &parameter, (media, body))).await
+        }
+        Action::Auction(auction) => {
+            Box::pin(auctions::answer(call, auction, &parameter, (media, body))).await
         }
         Action::Profile => Box::pin(profile::page(call)).await,
         Action::Page(name) => pages::answer(call.head, name),

@@ -74,7 +74,7 @@ fn token(head: &Head, behind_tls: bool) -> Option<&str> {
 
 /// The user that a session token names. Nothing is proven by it: it picks the shard, and the
 /// daemon there checks the token.
-pub(super) fn user_id(token: &str) -> Option<u64> {
+pub(crate) fn user_id(token: &str) -> Option<u64> {
     if token.len() != TOKEN_LEN || !token.bytes().all(is_base64url) {
         return None;
     }

@@ -80,7 +80,7 @@ fn entry_address(text: &str) -> Option<IpAddr> {
 }
 
 /// The address as the link carries it.
-pub(super) fn bytes(address: IpAddr) -> Vec<u8> {
+pub(crate) fn bytes(address: IpAddr) -> Vec<u8> {
     match address {
         IpAddr::V4(address) => Ipv4Addr::octets(&address).to_vec(),
         IpAddr::V6(address) => address.octets().to_vec(),

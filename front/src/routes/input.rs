@@ -4,14 +4,16 @@
 //! for is refused by [`Fields::finish`], and every error names the field: a misspelt optional field
 //! that is silently dropped is a change that never happens.
 
+mod value;
+
 use super::limits::FIELDS_MAX;
 use super::table::Media;
 use crate::http::text;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::Value;
 use serde_json::de::StrRead;
 use souk_proto::{Code, Failure};
 use std::fmt;
+pub(super) use value::Value;
 
 /// The fields that are not taken yet.
 #[derive(Debug)]
@@ -55,14 +57,26 @@ impl Fields {
         Ok(self)
     }
 
-    fn take(&mut self, name: &str) -> Option<Value> {
+    /// Reads the fields of an object that stands in a field.
+    ///
+    /// # Errors
+    /// [`Code::InvalidField`] for what is no object, and for a field that comes twice.
+    pub fn of(name: &str, value: Value) -> Result<Fields, Failure> {
+        match value {
+            Value::Object(fields) => Fields(fields).checked(),
+            other => Err(wrong_type(name, "an object", &other)),
+        }
+    }
+
+    /// Takes a field, whatever it is.
+    pub fn take(&mut self, name: &str) -> Option<Value> {
         let at = self.0.iter().position(|(other, _)| other == name)?;
         Some(self.0.swap_remove(at).1)
     }
 
     /// Takes a text that has to be there.
     pub fn text(&mut self, name: &str) -> Result<String, Failure> {
-        self.text_if(name)?.ok_or_else(|| Failure::field(name, "This field is missing."))
+        self.text_if(name)?.ok_or_else(|| missing(name))
     }
 
     /// Takes a text that may be there.
@@ -121,7 +135,7 @@ impl Fields {
         let mut lists = reader.deserialize_map(ListsVisitor).map_err(explain)?;
         reader.end().map_err(explain)?;
         let at = lists.iter().position(|(key, _)| key == name);
-        let at = at.ok_or_else(|| Failure::field(name, "This field is missing."))?;
+        let at = at.ok_or_else(|| missing(name))?;
         let (_, list) = lists.swap_remove(at);
         match lists.into_iter().next() {
             None => Ok(list),
@@ -140,6 +154,11 @@ impl Fields {
 }
 
 const TWICE: &str = "This field is given twice.";
+
+/// That a field has to be there.
+pub(super) fn missing(name: &str) -> Failure {
+    Failure::field(name, "This field is missing.")
+}
 
 fn unknown(name: &str) -> Failure {
     // A name out of the input may be long; an answer needs no more than its beginning.
@@ -165,7 +184,8 @@ fn explain(error: serde_json::Error) -> Failure {
     malformed(format!("The body is not a JSON object as expected: {error}."))
 }
 
-fn wrong_type(name: &str, wanted: &str, value: &Value) -> Failure {
+/// That a field is of another type than wanted.
+pub(super) fn wrong_type(name: &str, wanted: &str, value: &Value) -> Failure {
     let found = match value {
         Value::Null => "null",
         Value::Bool(_) => "true or false",

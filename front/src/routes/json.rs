@@ -137,7 +137,7 @@ impl Serialize for PicturePath<'_> {
 }
 
 /// A time in Unix milliseconds, shown as RFC 3339 in UTC with milliseconds.
-pub(super) struct Time(pub i64);
+pub(crate) struct Time(pub i64);
 
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {

@@ -7,7 +7,7 @@ mod ratings;
 
 use super::answer::Call;
 use super::input::Fields;
-use super::query::Query;
+use super::query::{Query, digits};
 use super::table::{Board, Media};
 use super::{RequestBody, accounts};
 use crate::http::Response;
@@ -39,12 +39,6 @@ fn fields((media, body): (Media, RequestBody)) -> Result<Fields, Failure> {
     accounts::fields(media, &body)
 }
 
-/// A number in digits and nothing else.
-fn digits<N: std::str::FromStr>(text: &str) -> Option<N> {
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|_| plain)
-}
-
 /// The user that a path names.
 fn user_id(parameter: &str) -> Result<u64, Failure> {
     digits(parameter).ok_or_else(|| Failure::new(Code::UserNotFound))
@@ -63,17 +57,9 @@ fn board(query: &Query<'_>) -> Result<u64, Failure> {
     }
 }
 
-/// A number of a query between 1 and `most`.
-fn count(query: &Query<'_>, name: &str, usual: u32, most: u32) -> Result<u32, Failure> {
-    let Some(text) = query.get(name)? else { return Ok(usual) };
-    digits(text)
-        .filter(|count| (1..=most).contains(count))
-        .ok_or_else(|| Failure::field(name, format!("The {name} can be 1 to {most}.")))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{board, count, user_id};
+    use super::{board, user_id};
     use crate::routes::query::Query;
     use souk_proto::Code;
 
@@ -86,16 +72,6 @@ mod tests {
             ["season=", "season=0", "season=-1", "season=%2B1", "season=x", "season=1&season=2"]
         {
             assert_eq!(read(bad).expect_err(bad).field, "season", "{bad}");
-        }
-    }
-
-    #[test]
-    fn counts_have_bounds() {
-        let read = |raw| count(&Query::read(Some(raw)).expect("valid"), "limit", 100, 500);
-        assert_eq!((read(""), read("limit=1"), read("limit=500")), (Ok(100), Ok(1), Ok(500)));
-        for bad in ["limit=", "limit=0", "limit=501", "limit=-1", "limit=1.0", "limit=99999999999"]
-        {
-            assert_eq!(read(bad).expect_err(bad).field, "limit", "{bad}");
         }
     }
 

@@ -22,7 +22,7 @@ pub const MULTIPART_MAX: u64 = PICTURE_MAX + MULTIPART_EXTRA_MAX;
 /// one stage of a part each time, and there are fewer stages than this.
 pub const ASKED_AFTER_END_MAX: u32 = 16;
 
-/// Fields of one JSON object or form. No route takes more than five.
+/// Fields of one JSON object or form. No route takes more than ten.
 pub const FIELDS_MAX: usize = 32;
 
 /// Bytes of a User-Agent that go over the link: enough to tell devices apart.
@@ -61,3 +61,18 @@ pub const BATCH_MAX: u64 = 256 * 1024;
 
 /// Longest event id, in characters.
 pub const EVENT_ID_MAX: usize = 64;
+
+/// Largest amount of money in minor units: the sum of three of them is still exact in a double.
+pub const MONEY_MAX: i64 = 1_000_000_000_000_000;
+
+/// Rows of a table of increments: one for each decade of prices that there can be.
+pub const STEPS_MAX: usize = 16;
+
+/// Longest id of a bid, in characters.
+pub const BID_ID_MAX: usize = 64;
+
+/// Bids on one page of an auction's history, at most and unless asked for. 500 of them fit a frame
+/// of the link even with the longest names.
+pub const BIDS_PAGE_MAX: u32 = 500;
+/// See [`BIDS_PAGE_MAX`].
+pub const BIDS_PAGE_DEFAULT: u32 = 100;

@@ -69,6 +69,8 @@ fn gzip_ok(header: &str) -> bool {
 mod tests {
     use super::{FILES, answer, gzip_ok};
     use crate::http::{Body, Head, Response, head};
+    use iso_currency::Currency;
+    use std::collections::BTreeMap;
     use std::path::Path;
 
     fn get(name: &str, fields: &str) -> Response {
@@ -119,6 +121,39 @@ mod tests {
             assert!(file.gzip.starts_with(&[0x1f, 0x8b]), "{}", file.name);
             assert!(file.gzip.len() < file.bytes.len(), "{}", file.name);
         }
+    }
+
+    #[test]
+    fn pages_count_money_in_the_minor_units_of_iso_4217() {
+        // Lines like `0: "BIF CLP",`.
+        let line = |line: &'static str| {
+            let (places, codes) = line.trim().strip_suffix("\",")?.split_once(": \"")?;
+            Some((places.parse::<u16>().ok()?, codes))
+        };
+        let mut places: BTreeMap<&str, u16> = include_str!("../../web/assets/money.js")
+            .lines()
+            .filter_map(line)
+            .flat_map(|(places, codes)| codes.split(' ').map(move |code| (code, places)))
+            .collect();
+        let mut seen = 0;
+        for (first, second, third) in letters() {
+            let code = String::from_iter([first, second, third]);
+            let Some(currency) = Currency::from_code(&code) else { continue };
+            if currency.used_by().is_empty() {
+                continue;
+            }
+            seen += 1;
+            let shown = places.remove(&*code).unwrap_or(2);
+            assert_eq!(currency.exponent(), Some(shown), "{code}");
+        }
+        assert!(seen > 150, "only {seen} currencies");
+        assert!(places.is_empty(), "nobody pays in {places:?}");
+    }
+
+    /// All texts of three capital letters.
+    fn letters() -> impl Iterator<Item = (char, char, char)> {
+        let all = || 'A'..='Z';
+        all().flat_map(move |a| all().flat_map(move |b| all().map(move |c| (a, b, c))))
     }
 
     #[test]

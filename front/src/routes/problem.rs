@@ -22,19 +22,40 @@ pub struct Problem<'a> {
 /// The HTTP status of an error. Every code is here: the compiler sees to it.
 pub const fn status(code: Code) -> u16 {
     match code {
-        Code::InvalidField | Code::PictureInvalid | Code::BadRequest | Code::MalformedBody => 400,
+        Code::InvalidField
+        | Code::PictureInvalid
+        | Code::BadRequest
+        | Code::MalformedBody
+        | Code::MalformedFrame
+        | Code::UnknownFrame => 400,
         Code::Unauthenticated | Code::WrongCredentials => 401,
         // Not 401: the session is valid, only the password given with it is not.
-        Code::WrongPassword | Code::CrossSite | Code::Forbidden | Code::MissingRole => 403,
+        Code::WrongPassword
+        | Code::CrossSite
+        | Code::Forbidden
+        | Code::MissingRole
+        | Code::OwnAuction
+        | Code::NotSeller
+        | Code::WrongBidder => 403,
         Code::UserNotFound
         | Code::SessionNotFound
         | Code::PictureNotFound
         | Code::BoardNotFound
         | Code::NotRanked
+        | Code::AuctionNotFound
+        | Code::SettlementNotFound
         | Code::RouteNotFound => 404,
         Code::MethodNotAllowed => 405,
         Code::RequestTimeout => 408,
-        Code::UsernameTaken | Code::EventConflict => 409,
+        Code::UsernameTaken
+        | Code::EventConflict
+        | Code::AuctionNotStarted
+        | Code::AuctionEnded
+        | Code::AuctionCancelled
+        | Code::AuctionHasBids
+        | Code::BidTooLow
+        | Code::AlreadyLeading
+        | Code::CurrencyMismatch => 409,
         Code::VersionConflict => 412,
         Code::PayloadTooLarge | Code::PictureTooLarge => 413,
         Code::TargetTooLong => 414,
@@ -44,7 +65,11 @@ pub const fn status(code: Code) -> u16 {
         Code::HeadTooLarge => 431,
         Code::Internal | Code::MalformedMessage => 500,
         Code::UnknownMethod | Code::NotImplemented => 501,
-        Code::Busy | Code::Unavailable | Code::StoreUnavailable | Code::Cancelled => 503,
+        Code::Busy
+        | Code::Unavailable
+        | Code::StoreUnavailable
+        | Code::Cancelled
+        | Code::ClockSkew => 503,
         Code::DeadlineExceeded => 504,
         Code::VersionNotSupported => 505,
     }
@@ -52,7 +77,7 @@ pub const fn status(code: Code) -> u16 {
 
 /// The body, with its members in the order of RFC 9457.
 #[derive(Serialize)]
-struct Document<'a> {
+struct Document<'a, M> {
     r#type: String,
     title: &'a str,
     status: u16,
@@ -61,10 +86,21 @@ struct Document<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     field: &'a str,
     trace_id: String,
+    #[serde(flatten)]
+    more: M,
 }
 
 /// The answer for an error.
 pub(super) fn answer(problem: &Problem, trace: u128) -> Response {
+    answer_with(problem, trace, Nothing {})
+}
+
+/// No further members.
+#[derive(Serialize)]
+struct Nothing {}
+
+/// The answer for an error that says more, in members of its own.
+pub(super) fn answer_with(problem: &Problem, trace: u128, more: impl Serialize) -> Response {
     let Problem { code, detail, field, .. } = *problem;
     let status = status(code);
     let document = Document {
@@ -75,6 +111,7 @@ pub(super) fn answer(problem: &Problem, trace: u128) -> Response {
         code: code.name(),
         field,
         trace_id: format!("{trace:032x}"),
+        more,
     };
     let mut response = json::answer_as("application/problem+json", status, &document)
         .header("cache-control", "no-store");

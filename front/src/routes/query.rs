@@ -56,6 +56,20 @@ impl<'a> Query<'a> {
     }
 }
 
+/// A number in digits and nothing else.
+pub(super) fn digits<N: std::str::FromStr>(text: &str) -> Option<N> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| plain)
+}
+
+/// A number of a query between 1 and `most`.
+pub(super) fn count(query: &Query<'_>, name: &str, usual: u32, most: u32) -> Result<u32, Failure> {
+    let Some(text) = query.get(name)? else { return Ok(usual) };
+    digits(text)
+        .filter(|count| (1..=most).contains(count))
+        .ok_or_else(|| Failure::field(name, format!("The {name} can be 1 to {most}.")))
+}
+
 /// Escapes a text for a query string.
 pub(super) fn escape(text: &str) -> String {
     form_urlencoded::byte_serialize(text.as_bytes()).collect()
@@ -78,7 +92,7 @@ pub(super) fn next_path(wanted: Option<&str>) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::{Query, next_path, normal_path};
+    use super::{Query, count, next_path, normal_path};
     use crate::http::text::segment;
     use proptest::prelude::*;
 
@@ -106,6 +120,16 @@ mod tests {
         assert_eq!(query.get("limit").expect_err("twice").field, "limit");
         assert_eq!(Query::read(None).expect("empty").get("limit").expect("none"), None);
         assert!(Query::read(Some("username=%")).is_err());
+    }
+
+    #[test]
+    fn counts_have_bounds() {
+        let read = |raw| count(&Query::read(Some(raw)).expect("valid"), "limit", 100, 500);
+        assert_eq!((read(""), read("limit=1"), read("limit=500")), (Ok(100), Ok(1), Ok(500)));
+        for bad in ["limit=", "limit=0", "limit=501", "limit=-1", "limit=1.0", "limit=99999999999"]
+        {
+            assert_eq!(read(bad).expect_err(bad).field, "limit", "{bad}");
+        }
     }
 
     #[test]

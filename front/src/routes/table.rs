@@ -29,6 +29,8 @@ pub(super) enum Action {
     GetPicture,
     /// Something about boards and ratings.
     Board(Board),
+    /// Something about auctions.
+    Auction(Auction),
     /// The profile page, or the user when JSON is asked for.
     Profile,
     /// An HTML form or JSON that registers, logs in or edits the profile.
@@ -59,6 +61,26 @@ pub(super) enum Board {
     Match,
     Hide,
     Unhide,
+}
+
+/// What answers a route of the auctions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Auction {
+    Create,
+    List,
+    Get,
+    Edit,
+    Cancel,
+    SetPicture,
+    DropPicture,
+    Watch,
+    Unwatch,
+    Bid,
+    Bids,
+    Settlement,
+    Live,
+    Notifications,
+    ReadNotifications,
 }
 
 /// Which body a route takes.
@@ -122,6 +144,26 @@ pub(super) const ROUTES: &[Route] = {
         route(Get, "/api/v1/leaderboard/distribution", B::Ignored, A::Board(Board::Distribution)),
         route(Get, "/api/v1/leaderboard/live", B::Ignored, A::Board(Board::Live)),
         route(Get, "/api/v1/seasons", B::Ignored, A::Board(Board::Seasons)),
+        route(Post, "/api/v1/auctions", B::Json, A::Auction(Auction::Create)),
+        route(Get, "/api/v1/auctions", B::Ignored, A::Auction(Auction::List)),
+        route(Get, "/api/v1/auctions/{id}", B::Ignored, A::Auction(Auction::Get)),
+        route(Patch, "/api/v1/auctions/{id}", B::Json, A::Auction(Auction::Edit)),
+        route(Post, "/api/v1/auctions/{id}/cancel", B::Ignored, A::Auction(Auction::Cancel)),
+        route(Put, "/api/v1/auctions/{id}/picture", B::Picture, A::Auction(Auction::SetPicture)),
+        route(
+            Delete,
+            "/api/v1/auctions/{id}/picture",
+            B::Ignored,
+            A::Auction(Auction::DropPicture),
+        ),
+        route(Put, "/api/v1/auctions/{id}/watch", B::Ignored, A::Auction(Auction::Watch)),
+        route(Delete, "/api/v1/auctions/{id}/watch", B::Ignored, A::Auction(Auction::Unwatch)),
+        route(Post, "/api/v1/auctions/{id}/bids", B::Json, A::Auction(Auction::Bid)),
+        route(Get, "/api/v1/auctions/{id}/bids", B::Ignored, A::Auction(Auction::Bids)),
+        route(Get, "/api/v1/auctions/{id}/settlement", B::Ignored, A::Auction(Auction::Settlement)),
+        route(Get, "/api/v1/auctions/{id}/live", B::Ignored, A::Auction(Auction::Live)),
+        route(Get, "/api/v1/notifications", B::Ignored, A::Auction(Auction::Notifications)),
+        route(Post, "/api/v1/notifications/read", B::Json, A::Auction(Auction::ReadNotifications)),
         route(Get, "/pictures/{hash}", B::Ignored, A::GetPicture),
         route(Get, "/health", B::Ignored, A::Health),
         route(Get, "/ready", B::Ignored, A::Ready),
@@ -136,6 +178,8 @@ pub(super) const ROUTES: &[Route] = {
         route(Get, "/update", B::Ignored, A::Page("profile.html")),
         route(Post, "/update", B::FormOrPicture, A::ProfileForm),
         route(Get, "/leaderboard", B::Ignored, A::Page("leaderboard.html")),
+        route(Get, "/auctions", B::Ignored, A::Page("auctions.html")),
+        route(Get, "/auctions/{id}", B::Ignored, A::Page("auction.html")),
         route(Get, "/assets/{*name}", B::Ignored, A::Asset),
     ]
 };
@@ -222,7 +266,7 @@ pub struct Found {
 impl Found {
     /// Whether the answer may take the connection for itself.
     pub fn takes_over(&self) -> bool {
-        self.action == Action::Board(Board::Live)
+        matches!(self.action, Action::Board(Board::Live) | Action::Auction(Auction::Live))
     }
 }
 

@@ -1,6 +1,5 @@
 use super::{CloseCode, WebSocket};
 use crate::limits::WEBSOCKET_MESSAGE_MAX;
-use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -53,7 +52,7 @@ fn what_is_said_goes_out_unmasked_in_frames_of_the_right_length() {
     for length in [0, 1, 125, 126, 65_535, 65_536] {
         let text = "x".repeat(length);
         let mut socket = WebSocket::new();
-        socket.say(Bytes::from(text.clone()));
+        socket.say(text.as_bytes());
         assert_eq!(socket.take_output(), Some(frame(FIN_TEXT, text.as_bytes(), None)));
         assert_eq!(socket.take_output(), None);
     }
@@ -115,7 +114,7 @@ fn a_close_is_returned_and_nothing_follows_it() {
     assert!(socket.is_over());
     let said = socket.take_output().expect("a close");
     assert_eq!((said[0], &said[2..4]), (0x88, &[0x03, 0xe8][..]));
-    socket.say(Bytes::from_static(b"late"));
+    socket.say(b"late");
     socket.receive(&masked(FIN_PING, b""));
     assert_eq!(socket.take_output(), None);
 
@@ -123,7 +122,7 @@ fn a_close_is_returned_and_nothing_follows_it() {
     socket.close(CloseCode::Away);
     assert_eq!(socket.take_output(), Some(close(1001)));
     assert!(!socket.is_over(), "the client has not answered");
-    socket.say(Bytes::from_static(b"late"));
+    socket.say(b"late");
     assert_eq!(socket.take_output(), None);
     socket.receive(&masked(0x88, &[0x03, 0xe9]));
     assert!(socket.is_over());

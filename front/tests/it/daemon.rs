@@ -74,6 +74,19 @@ impl Event {
         self.link.message(&Header::new(Kind::Push, self.id), message);
     }
 
+    /// Sends items in one piece.
+    pub fn items(&self, messages: &[impl prost::Message]) {
+        let header = Header::new(Kind::Push, self.id);
+        self.link.send(|outbox| {
+            messages.iter().for_each(|message| outbox.push(&header, message).expect("fits"));
+        });
+    }
+
+    /// Says that no more items follow.
+    pub fn end(&self) {
+        self.link.bytes(&Header::new(Kind::Push, self.id).flags(Flags::END), &[]);
+    }
+
     pub fn fail(&self, failure: &Failure) {
         self.link.send(|outbox| outbox.push_failure(self.id, failure).expect("fits"));
     }

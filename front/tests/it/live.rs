@@ -7,22 +7,22 @@ use crate::{Front, drivers};
 use serde_json::{Value, json};
 use souk_proto::leaderboard::{BoardNews, Entry, Rank, WatchBoardRequest};
 use souk_proto::{Code, Failure, Kind, Method};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{Role, WebSocket};
 use tungstenite::{Error, Message};
 
-const UPGRADE: &str = "upgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-version: 13\r\n\
-                       sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+pub const UPGRADE: &str = "upgrade: websocket\r\nconnection: Upgrade\r\n\
+                           sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 fn news(version: u64, items: Vec<Entry>) -> BoardNews {
     BoardNews { version, total: items.len() as u64, items, stale_ms: 0 }
 }
 
 /// A daemon that leaves every answer to the test.
-fn daemon() -> (Daemon, Receiver<Event>) {
+pub fn daemon() -> (Daemon, Receiver<Event>) {
     let (sender, received) = channel();
     let daemon = Daemon::start("one", 1, move |event| {
         // The test may be over.
@@ -39,7 +39,7 @@ fn watched(received: &Receiver<Event>) -> Event {
     event
 }
 
-fn cancelled(received: &Receiver<Event>, id: u64) {
+pub fn cancelled(received: &Receiver<Event>, id: u64) {
     let event = received.recv().expect("the front says so");
     assert_eq!((event.kind, event.id), (Kind::Cancel, id));
 }
@@ -75,15 +75,18 @@ impl Reader {
 }
 
 fn socket(address: SocketAddr, query: &str) -> Client {
+    asking(address, &format!("/api/v1/leaderboard/live{query}"), "")
+}
+
+/// A client that asks for a WebSocket here, with these fields besides.
+pub fn asking(address: SocketAddr, path: &str, fields: &str) -> Client {
     let mut client = Client::connect(address);
-    client.send(format!(
-        "GET /api/v1/leaderboard/live{query} HTTP/1.1\r\nhost: souk.test\r\n{UPGRADE}\r\n"
-    ));
+    client.send(format!("GET {path} HTTP/1.1\r\nhost: souk.test\r\n{UPGRADE}{fields}\r\n"));
     client
 }
 
 /// A client's WebSocket, once the handshake is done.
-fn opened(mut client: Client) -> WebSocket<TcpStream> {
+pub fn opened(mut client: Client) -> WebSocket<TcpStream> {
     let head = client.head();
     assert_eq!(head.status, 101, "{}", head.head);
     assert!(head.has("connection: upgrade") && head.has("upgrade: websocket"));
@@ -93,8 +96,18 @@ fn opened(mut client: Client) -> WebSocket<TcpStream> {
     WebSocket::from_partially_read(socket, rest, Role::Client, None)
 }
 
-fn told(socket: &mut WebSocket<TcpStream>) -> Value {
-    match socket.read().expect("a message") {
+/// The next message. A signal that comes while it waits changes nothing.
+pub fn heard(socket: &mut WebSocket<TcpStream>) -> Result<Message, Error> {
+    loop {
+        match socket.read() {
+            Err(Error::Io(error)) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+pub fn told(socket: &mut WebSocket<TcpStream>) -> Value {
+    match heard(socket).expect("a message") {
         Message::Text(text) => serde_json::from_str(&text).expect("JSON"),
         other => panic!("{other:?}"),
     }
@@ -125,7 +138,7 @@ fn all_who_watch_share_one_stream_and_are_told_the_whole_then_what_changed() {
         // The last who leaves ends the stream; the first who comes begins another.
         drop(reader);
         socket.close(None).expect("open");
-        while socket.read().is_ok() {}
+        while heard(&mut socket).is_ok() {}
         cancelled(&received, stream.id);
         let mut reader = Reader::connect(front.address(), "?season=3");
         watched(&received).item(&news(3, vec![line(1, 9, 1300)]));
@@ -278,7 +291,7 @@ fn a_websocket_that_breaks_the_rules_is_closed_with_the_reason() {
             let mut socket = opened(socket(front.address(), ""));
             assert_eq!(told(&mut socket)["type"], "board");
             socket.get_mut().write_all(bytes).expect("the front reads");
-            let Ok(Message::Close(Some(frame))) = socket.read() else { panic!("{bytes:?}") };
+            let Ok(Message::Close(Some(frame))) = heard(&mut socket) else { panic!("{bytes:?}") };
             assert_eq!(frame.code, *code, "{bytes:?}");
         }
         // Pings are answered, and texts are nobody's business.
@@ -286,7 +299,7 @@ fn a_websocket_that_breaks_the_rules_is_closed_with_the_reason() {
         assert_eq!(told(&mut socket)["type"], "board");
         socket.send(Message::text("hello")).expect("open");
         socket.send(Message::Ping("there?".into())).expect("open");
-        assert!(matches!(socket.read(), Ok(Message::Pong(bytes)) if bytes == "there?"));
+        assert!(matches!(heard(&mut socket), Ok(Message::Pong(bytes)) if bytes == "there?"));
     }
 }
 
@@ -302,9 +315,9 @@ fn watchers_are_told_when_the_front_ends() {
         let mut socket = opened(socket(front.address(), ""));
         assert_eq!(told(&mut socket)["type"], "board");
         let stopping = std::thread::spawn(move || front.stop());
-        let Ok(Message::Close(Some(frame))) = socket.read() else { panic!("no close") };
+        let Ok(Message::Close(Some(frame))) = heard(&mut socket) else { panic!("no close") };
         assert_eq!(frame.code, CloseCode::Away);
-        while let Ok(_) | Err(Error::Io(_)) = socket.read() {}
+        while let Ok(_) | Err(Error::Io(_)) = heard(&mut socket) {}
         drop(socket);
         reader.0.ends();
         stopping.join().expect("no panic");

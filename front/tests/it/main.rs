@@ -1,6 +1,8 @@
 //! The front over real sockets: clients on one side, daemons that speak the link's protocol on the
 //! other.
 
+mod auctions;
+mod bidding;
 mod client;
 mod connections;
 mod daemon;
@@ -11,6 +13,8 @@ mod links;
 mod live;
 mod program;
 mod slow;
+mod tlv;
+mod websocket;
 
 use daemon::{Daemon, SECRET};
 use souk_front::config::Settings;
@@ -54,6 +58,7 @@ impl Front {
         let mut settings = Settings::default();
         settings.http.listen = "127.0.0.1:0".into();
         settings.http.threads = 1;
+        settings.bids.listen = "127.0.0.1:0".into();
         settings.http.driver = driver.into();
         settings.admin.listen = String::new();
         settings.link.daemons = daemons.iter().map(ToString::to_string).collect();
@@ -65,6 +70,12 @@ impl Front {
 
     fn address(&self) -> SocketAddr {
         self.server.as_ref().expect("not stopped yet").address()
+    }
+
+    /// Where it takes bids as frames.
+    fn bids_address(&self) -> SocketAddr {
+        let server = self.server.as_ref().expect("not stopped yet");
+        server.bids_address().expect("it takes bids")
     }
 
     /// Stops it, having waited for what is in flight.

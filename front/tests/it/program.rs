@@ -5,6 +5,7 @@ use crate::daemon::{Daemon, SECRET};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
+use std::net::TcpStream;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -24,6 +25,7 @@ fn program(secret: &Path) -> Command {
     command
         .env("SOUK_LINK_SECRET_FILE", secret)
         .env("SOUK_HTTP_LISTEN", "127.0.0.1:0")
+        .env("SOUK_BIDS_LISTEN", "127.0.0.1:0")
         .env("SOUK_HTTP_THREADS", "1")
         .env("SOUK_ADMIN_LISTEN", "")
         .stdin(Stdio::null())
@@ -42,7 +44,10 @@ fn ready(child: &mut Child) -> std::net::SocketAddr {
     let mut line = String::new();
     let output = child.stdout.as_mut().expect("piped");
     BufReader::new(output).read_line(&mut line).expect("a line");
-    let address = line.trim().strip_prefix("souk-front ready http://").expect("the ready line");
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let ["souk-front", "ready", http, "bids", bids] = words[..] else { panic!("{line}") };
+    TcpStream::connect(bids).expect("it listens there, too");
+    let address = http.strip_prefix("http://").expect("an URL");
     address.parse().expect("an address")
 }
 
@@ -209,6 +214,7 @@ fn connections_are_cut_to_the_open_files_and_only_a_chosen_number_is_warned_abou
             .args([env!("CARGO_BIN_EXE_souk-front"), &daemon.address().to_string()])
             .env("SOUK_LINK_SECRET_FILE", secret.path())
             .env("SOUK_HTTP_LISTEN", "127.0.0.1:0")
+            .env("SOUK_BIDS_LISTEN", "127.0.0.1:0")
             .env("SOUK_HTTP_THREADS", "1")
             .env("SOUK_CONNECTIONS_MAX", chosen)
             .env("SOUK_LOG_FORMAT", "human")

@@ -42,11 +42,13 @@ const VAGUE = / *(Try again shortly|Slow down|Wait before the next one)\.$/;
 
 /** Why a request failed, with a text that can be shown. */
 export class Problem extends Error {
-  constructor({ status = 0, code = "", detail = "", field = "", retryAfter = 0 }) {
+  constructor({ status = 0, code = "", detail = "", field = "", retryAfter = 0, body = {} }) {
     super(detail || TEXTS[code] || UNKNOWN);
     this.status = status;
     this.code = code;
     this.field = field || FIELDS[code] || "";
+    // Members that some problems have besides.
+    this.body = body;
     if (retryAfter > 0) {
       const text = this.message.replace(VAGUE, "");
       this.message = `${text} Try again in ${inWords(retryAfter)}.`;
@@ -82,6 +84,7 @@ function problemOf(status, text, retryAfter) {
     detail: body.detail,
     field: body.field,
     retryAfter: retrySeconds(retryAfter),
+    body,
   });
 }
 

@@ -1,4 +1,4 @@
-// The distribution of ratings as bars.
+// Plots: the distribution of ratings as bars, and a price over time as steps.
 
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 360;
@@ -66,4 +66,32 @@ export function inWords({ total, buckets, rating }) {
     `Half of ${total.toLocaleString()} players have ${rating} or less (the dashed line). ` +
     `Most, ${share} %, are between ${best.from} and ${best.to}.`
   );
+}
+
+/**
+ * Draws a price that stays until it changes: `points` are `{ at, price }` in order, times in
+ * milliseconds. The last price is drawn up to `until`; `label` writes a price.
+ */
+export function drawSteps(plot, points, until, label) {
+  plot.replaceChildren();
+  if (points.length === 0) return;
+  const prices = points.map((each) => each.price);
+  const [low, high] = [Math.min(...prices), Math.max(...prices)];
+  const begin = points[0].at;
+  const span = Math.max(1, until - begin);
+  const bottom = HEIGHT - FOOT;
+  const x = (at) => (Math.min(Math.max(at - begin, 0) / span, 1) * WIDTH).toFixed(1);
+  const y = (price) => {
+    const share = high === low ? 0.5 : (price - low) / (high - low);
+    return (bottom - 4 - share * (bottom - HEAD - 14)).toFixed(1);
+  };
+  let path = `M0 ${y(points[0].price)}`;
+  for (const { at, price } of points.slice(1)) path += `H${x(at)}V${y(price)}`;
+  path += `H${WIDTH}`;
+  add(plot, "path", { class: "area", d: `${path}V${bottom}H0Z` });
+  add(plot, "path", { class: "steps", d: path });
+  add(plot, "line", { x1: 0, y1: bottom, x2: WIDTH, y2: bottom });
+  const end = { class: "end", x: WIDTH - 2, y: Math.max(11, y(prices.at(-1)) - 5) };
+  add(plot, "text", end, label(prices.at(-1)));
+  if (high !== low) add(plot, "text", { class: "start", x: 2, y: HEIGHT - 6 }, label(low));
 }

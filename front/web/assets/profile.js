@@ -5,6 +5,7 @@ import {
   checkNewPassword, checkNickname, checkUsername, leaveFor, member, onSubmit, say, sayFlash,
   showAvatar, showProblem, showReturned, showTime, wireReveals, whileBusy,
 } from "./page.js";
+import { wireNotifications } from "./notifications.js";
 import { wirePicture } from "./picture.js";
 import { wireSessions } from "./sessions.js";
 
@@ -69,6 +70,7 @@ async function load() {
     member.remember();
     summary.hidden = false;
     sessions.load();
+    notifications.load();
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
     trouble.querySelector("p").textContent = problem.message;
@@ -153,6 +155,7 @@ function wire() {
 }
 
 const sessions = wireSessions(signedIn);
+const notifications = wireNotifications(signedIn);
 const picture = document.getElementById("picture");
 wirePicture(picture, { signedIn, take, fail: (problem) => showProblem(picture, problem) });
 wire();

@@ -1,13 +1,14 @@
 //! One connection: what it has asked and what it has read, without a socket's calls.
 
+use super::frames::Frames;
 use super::recorder::Recorder;
 use super::response::{Malformed, Read, Reader};
-use super::{ErrorClass, Response, Tag, Workload, Wrong};
+use super::{ErrorClass, Protocol, Response, Tag, Workload, Wrong};
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 
 /// A connection's place, over all the sockets that it has one after another.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Connection {
     /// The plan's number of it.
     pub number: usize,
@@ -27,7 +28,14 @@ pub struct Connection {
     pub out: Vec<u8>,
     /// Requests without an answer, oldest first.
     pub asked: VecDeque<Asked>,
-    reader: Reader,
+    answers: Answers,
+}
+
+/// Reads answers, whatever the server speaks.
+#[derive(Debug)]
+enum Answers {
+    Http(Reader),
+    Frames(Frames),
 }
 
 /// How far a connection is.
@@ -51,6 +59,9 @@ pub struct Asked {
     to_head: bool,
 }
 
+/// An answer that came too many.
+const UNASKED: Malformed = "an answer that nobody asked for";
+
 /// What came of some bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Heard {
@@ -64,15 +75,33 @@ pub enum Heard {
 
 impl Connection {
     /// The place of a connection that is not there yet.
-    pub fn new(number: usize) -> Self {
-        Self { number, ..Self::default() }
+    pub fn new(number: usize, protocol: Protocol) -> Self {
+        Self {
+            number,
+            socket: None,
+            state: State::Idle,
+            operations: 0,
+            sending: false,
+            listed: false,
+            since: 0,
+            attempts: 0,
+            out: Vec::new(),
+            asked: VecDeque::new(),
+            answers: match protocol {
+                Protocol::Http => Answers::Http(Reader::default()),
+                Protocol::Frames(answers) => Answers::Frames(Frames::new(answers)),
+            },
+        }
     }
 
     /// Forgets what the last socket had.
     pub fn begin(&mut self) {
         self.out.clear();
         self.asked.clear();
-        self.reader.reset();
+        match &mut self.answers {
+            Answers::Http(reader) => reader.reset(),
+            Answers::Frames(frames) => frames.reset(),
+        }
     }
 
     /// Writes one more request.
@@ -94,14 +123,18 @@ impl Connection {
     ) -> Heard {
         let mut answers = 0;
         while !bytes.is_empty() {
-            let Some(asked) = self.asked.front() else {
-                return Heard::Garbage(answers, "an answer that nobody asked for");
+            let asked = self.asked.front().copied();
+            let read = match (&mut self.answers, &asked) {
+                (Answers::Http(reader), Some(asked)) => reader.read(bytes, asked.to_head),
+                (Answers::Http(_), None) => Err(UNASKED),
+                (Answers::Frames(frames), _) => frames.read(bytes),
             };
-            let (used, close) = match self.reader.read(bytes, asked.to_head) {
+            let (used, close) = match read {
                 Err(problem) => return Heard::Garbage(answers, problem),
                 Ok(Read::More) => break,
                 Ok(Read::Answer { response, used, close }) => {
-                    judge(self.number, *asked, &response, workload, recorder, now);
+                    let Some(asked) = asked else { return Heard::Garbage(answers, UNASKED) };
+                    judge(self.number, asked, &response, workload, recorder, now);
                     (used, close)
                 }
             };
@@ -122,7 +155,11 @@ impl Connection {
         recorder: &mut Recorder<'_>,
         now: u64,
     ) -> Heard {
-        match (self.reader.closed(), self.asked.front()) {
+        let closed = match &mut self.answers {
+            Answers::Http(reader) => reader.closed(),
+            Answers::Frames(_) => Ok(None),
+        };
+        match (closed, self.asked.front()) {
             (Ok(Some(response)), Some(asked)) => {
                 judge(self.number, *asked, &response, workload, recorder, now);
                 self.asked.pop_front();
@@ -143,6 +180,7 @@ fn judge(
 ) {
     match workload.check(number, asked.tag, response) {
         Ok(()) => recorder.answered(asked.tag, asked.due, asked.sent, now),
+        Err(Wrong::Declined) => recorder.declined(asked.due),
         Err(Wrong::Status) => recorder.failed(ErrorClass::WrongStatus, asked.due, || {
             format!("status {}: {}", response.status, excerpt(response.body))
         }),

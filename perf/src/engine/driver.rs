@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 mod links;
 
+pub(crate) use links::socket;
+
 /// A thread's share of a run.
 pub struct Driver<'a, W> {
     plan: &'a Plan,
@@ -63,7 +65,7 @@ impl<'a, W: Workload> Driver<'a, W> {
         for (slot, number) in share.clone().enumerate() {
             let of_ramp = u128::from(nanos(plan.ramp)) * number as u128 / plan.connections as u128;
             timers.push(Reverse((u64::try_from(of_ramp).unwrap_or(u64::MAX), slot)));
-            connections.push(Connection::new(number));
+            connections.push(Connection::new(number, plan.protocol));
         }
         let schedule = match plan.load {
             Load::Open { rate_per_s, arrivals } => {

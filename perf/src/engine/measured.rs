@@ -14,6 +14,8 @@ pub struct Measured {
     pub sent: u64,
     /// Of these, how many were answered as expected.
     pub answered: u64,
+    /// Of these, how many the server declined as it may.
+    pub declined: u64,
     /// What went wrong with requests due, and with connections lost, in the time measured.
     pub errors: Errors,
     /// Requests under way when the run was stopped early: neither answered nor an error.

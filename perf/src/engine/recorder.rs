@@ -76,6 +76,7 @@ pub struct Recorder<'a> {
     closed: bool,
     sent: u64,
     answered: u64,
+    declined: u64,
     errors: Errors,
     /// Errors since the start, measured or not.
     all_errors: Errors,
@@ -99,6 +100,7 @@ impl<'a> Recorder<'a> {
             closed,
             sent: 0,
             answered: 0,
+            declined: 0,
             errors: Errors::default(),
             all_errors: Errors::default(),
             latency: none(),
@@ -170,6 +172,11 @@ impl<'a> Recorder<'a> {
         }
     }
 
+    /// The server said no, as it may.
+    pub fn declined(&mut self, due: u64) {
+        self.declined += u64::from(self.window.contains(due));
+    }
+
     /// Something went wrong with requests, or a connection, due at a time. `text` is asked for at
     /// the first of a class.
     pub fn failed(&mut self, class: ErrorClass, due: u64, text: impl FnOnce() -> String) {
@@ -196,6 +203,7 @@ impl<'a> Recorder<'a> {
             elapsed: Duration::from_nanos(elapsed),
             sent: self.sent,
             answered: self.answered,
+            declined: self.declined,
             errors: self.errors,
             unfinished,
             open_at_end: open_connections as u64,
@@ -215,6 +223,7 @@ impl Measured {
         self.elapsed = self.elapsed.max(other.elapsed);
         self.sent += other.sent;
         self.answered += other.answered;
+        self.declined += other.declined;
         self.errors.add(&other.errors);
         self.unfinished += other.unfinished;
         self.open_at_end += other.open_at_end;

@@ -64,6 +64,7 @@ pub fn souk(options: &SoukOptions) -> Result<Target, Failed> {
     let host = program.address().to_owned();
     let address = host.parse().map_err(|why| Failed::new(format!("{host}: {why}")))?;
     let mut target = Target::new(&options.name, &host, address);
+    target.bids = program.other("bids").and_then(|bids| bids.parse().ok());
     target.processes = processes(program.pid());
     if let Some((_, processes)) = &options.mysql {
         target.processes.extend_from_slice(processes);

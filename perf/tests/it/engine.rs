@@ -3,8 +3,8 @@
 use crate::servers::{answer, ok, request, serve};
 use proptest::prelude::*;
 use souk_perf::engine::{
-    Arrivals, EngineError, ErrorClass, Load, Measured, Plan, Response, Stop, Tag, Workload, Wrong,
-    limits, run,
+    Arrivals, EngineError, ErrorClass, Load, Measured, Plan, Protocol, Response, Stop, Tag,
+    Workload, Wrong, limits, run,
 };
 use std::collections::VecDeque;
 use std::io::{Read, Write};
@@ -22,6 +22,7 @@ fn open(rate_per_s: f64) -> Load {
 
 fn plan(address: SocketAddr, load: Load) -> Plan {
     Plan {
+        protocol: Protocol::Http,
         address,
         threads: 2,
         connections: 8,
@@ -42,7 +43,7 @@ fn measure(plan: &Plan, request: &'static str) -> Measured {
 struct Get(&'static str);
 
 impl Workload for Get {
-    fn connect(&mut self, _connection: usize) {}
+    fn connect(&mut self, _connection: usize, _out: &mut Vec<u8>) {}
 
     fn next(&mut self, _connection: usize, out: &mut Vec<u8>) -> Tag {
         out.extend_from_slice(self.0.as_bytes());
@@ -184,7 +185,7 @@ fn a_server_of_another_protocol_is_counted_as_malformed() {
 fn answers_that_are_not_those_expected_are_counted_with_an_example() {
     struct Picky;
     impl Workload for Picky {
-        fn connect(&mut self, _connection: usize) {}
+        fn connect(&mut self, _connection: usize, _out: &mut Vec<u8>) {}
         fn next(&mut self, connection: usize, out: &mut Vec<u8>) -> Tag {
             let path = connection % 2;
             write!(out, "GET /{path} HTTP/1.1\r\nHost: test\r\n\r\n").expect("memory");
@@ -219,7 +220,7 @@ struct Counting {
 }
 
 impl Workload for Counting {
-    fn connect(&mut self, connection: usize) {
+    fn connect(&mut self, connection: usize, _out: &mut Vec<u8>) {
         self.expected.resize_with(self.expected.len().max(connection + 1), VecDeque::new);
         self.expected[connection].clear();
     }
@@ -298,7 +299,7 @@ fn answers_to_head_requests_have_no_body() {
 fn answers_larger_than_all_read_buffers_arrive_whole() {
     struct Large(Arc<Vec<u8>>);
     impl Workload for Large {
-        fn connect(&mut self, _connection: usize) {}
+        fn connect(&mut self, _connection: usize, _out: &mut Vec<u8>) {}
         fn next(&mut self, _connection: usize, out: &mut Vec<u8>) -> Tag {
             out.extend_from_slice(GET.as_bytes());
             Tag(0)
@@ -321,7 +322,7 @@ fn answers_larger_than_all_read_buffers_arrive_whole() {
 fn a_request_larger_than_the_sockets_buffers_is_sent_whole() {
     struct Put(usize);
     impl Workload for Put {
-        fn connect(&mut self, _connection: usize) {}
+        fn connect(&mut self, _connection: usize, _out: &mut Vec<u8>) {}
         fn next(&mut self, _connection: usize, out: &mut Vec<u8>) -> Tag {
             write!(out, "PUT / HTTP/1.1\r\nContent-Length: {}\r\n\r\n", self.0).expect("memory");
             out.resize(out.len() + self.0, b'a');
@@ -430,7 +431,7 @@ fn too_few_open_files_are_named_with_the_fix() {
 fn a_panic_in_the_workload_ends_the_run_with_an_error() {
     struct Panics(usize);
     impl Workload for Panics {
-        fn connect(&mut self, _connection: usize) {
+        fn connect(&mut self, _connection: usize, _out: &mut Vec<u8>) {
             assert!(self.0 != 1, "the second thread's workload fails");
         }
         fn next(&mut self, _connection: usize, out: &mut Vec<u8>) -> Tag {

@@ -144,6 +144,7 @@ impl Source {
             for (what, of) in [("look", Count::BoardLook), ("counts", Count::BoardCounts)] {
                 put(&mut reads, &[("what", what)], count(of))?;
             }
+            auctions(out, count)?;
         }
         let help = "How many went together";
         let mut sizes =
@@ -193,6 +194,9 @@ impl Source {
         let help = "Age of the oldest that a shard knows of the leaderboard's boards";
         let mut gauge = out.gauge("souk_board_staleness", help, Some(&Unit::Seconds))?;
         gauge.encode_gauge(&Duration::from_millis(oldest).as_secs_f64())?;
+        let worst = self.hub.levels(Level::BidBreaker).into_iter().max().unwrap_or(0);
+        let help = "0 if every thread lets bids through, 1 while one tries, 2 if one does not";
+        out.gauge("souk_bid_breaker", help, None)?.encode_gauge(&float(worst))?;
         let lag = self.hub.levels(Level::ReplicaLag).into_iter().max().unwrap_or(0);
         if let Some(seconds) = ReplicaLag::seconds(lag) {
             let help = "How far the database is behind its primary";
@@ -264,6 +268,26 @@ impl Out<'_> {
     ) -> Result<MetricEncoder<'s>, fmt::Error> {
         self.0.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)
     }
+}
+
+/// What is counted of auctions.
+fn auctions(out: &mut Out, count: impl Fn(Count) -> u64) -> fmt::Result {
+    let mut bids = out.counter("souk_bids", "Bids that were answered", None)?;
+    for (outcome, of) in [
+        ("accepted", Count::BidAccepted),
+        ("refused", Count::BidRefused),
+        ("busy", Count::BidBusy),
+        ("failed", Count::BidFailed),
+    ] {
+        put(&mut bids, &[("outcome", outcome)], count(of))?;
+    }
+    for (name, help, of) in [
+        ("souk_auctions_settled", "Auctions that this process settled", Count::AuctionSettled),
+        ("souk_bid_outages", "Outages of bidding that this process found", Count::Outage),
+    ] {
+        out.counter(name, help, None)?.encode_counter::<NoLabelSet, _, f64>(&count(of), None)?;
+    }
+    Ok(())
 }
 
 /// Writes one count of a family.

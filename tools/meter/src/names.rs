@@ -79,6 +79,18 @@ named! {
         BoardLook = "board_look",
         /// A shard read the counts of a board that had.
         BoardCounts = "board_counts",
+        /// A bid was accepted, and is durable.
+        BidAccepted = "bid_accepted",
+        /// A bid was refused: by the rules, a limit, or for what it was.
+        BidRefused = "bid_refused",
+        /// A bid was refused because bidding is paused, or a queue is full.
+        BidBusy = "bid_busy",
+        /// A bid failed with a store.
+        BidFailed = "bid_failed",
+        /// A time was found in which no bid could be taken.
+        Outage = "outage",
+        /// An auction was settled.
+        AuctionSettled = "auction_settled",
     }
 }
 
@@ -138,6 +150,8 @@ named! {
         ReplicaLag = "replica_lag",
         /// Age in milliseconds of the oldest thing that this thread knows of the boards.
         BoardStaleness = "board_staleness",
+        /// 0 if this thread lets bids through, 1 while it tries whether it can, 2 if it does not.
+        BidBreaker = "bid_breaker",
     }
 }
 

@@ -8,15 +8,14 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::up::runs_in;
+use crate::up::{Addresses, runs_in};
 use crate::{Failed, version};
 
 /// Flags of `souk doctor`.
 #[derive(clap::Args)]
 pub struct DoctorArgs {
-    /// The address that `souk up` shall serve
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
-    http: SocketAddr,
+    #[command(flatten)]
+    addresses: Addresses,
     /// The directory of `souk up`
     #[arg(long, value_name = "DIR", default_value = "./var")]
     dir: PathBuf,
@@ -69,7 +68,7 @@ impl Finding {
 /// Looks at everything and prints the table; a failure if something keeps Souk from running.
 pub fn run(args: &DoctorArgs) -> Result<ExitCode, Failed> {
     let mut findings = machine::look();
-    findings.push(port(args));
+    findings.extend(args.addresses.all().map(|(address, flag)| port(args, address, flag)));
     findings.extend(version::PROGRAMS.map(program));
     findings.extend(stores::look(args)?);
     say(table(&findings).trim_end());
@@ -77,16 +76,15 @@ pub fn run(args: &DoctorArgs) -> Result<ExitCode, Failed> {
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn port(args: &DoctorArgs) -> Finding {
-    let subject = format!("address {}", args.http);
-    match TcpListener::bind(args.http) {
+fn port(args: &DoctorArgs, address: SocketAddr, flag: &str) -> Finding {
+    let subject = format!("address {address}");
+    match TcpListener::bind(address) {
         Ok(_) => Finding::ok(&subject, "free"),
         Err(_) if runs_in(&args.dir).is_some() => Finding::ok(&subject, "in use by `souk up`"),
-        Err(error) => Finding::fail(
-            &subject,
-            error.to_string(),
-            "stop what uses it, or choose another with --http",
-        ),
+        Err(error) => {
+            let fix = format!("stop what uses it, or choose another with {flag}");
+            Finding::fail(&subject, error.to_string(), &fix)
+        }
     }
 }
 

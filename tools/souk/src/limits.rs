@@ -18,6 +18,15 @@ pub const SEED_PROBES: u64 = 16;
 /// Connections that seed at once: more than the server has cores only wait for each other.
 pub const SEED_CONNECTIONS_MAX: usize = 4;
 
+/// Most live auctions to seed: a list of them is read page by page, and a demo ends long before.
+pub const SEED_AUCTIONS_MAX: u64 = 1_000_000;
+
+/// Auctions made by one transaction: some hundred kilobytes of rows.
+pub const SEED_LOTS: u64 = 1_000;
+
+/// Demo users who sell: enough that most bidders meet auctions of others.
+pub const SEED_SELLERS_MAX: usize = 1_000;
+
 /// How often a chunk is tried again after a deadlock between two of them.
 pub const SEED_TRIES: u32 = 10;
 
@@ -26,6 +35,18 @@ pub const BUFFER_POOL_MIB: std::ops::RangeInclusive<u64> = 256..=4096;
 
 /// Redo log of the private MariaDB, MiB: a quarter of its page cache, within these.
 pub const REDO_LOG_MIB: std::ops::RangeInclusive<u64> = 64..=512;
+
+/// The port that takes bids as frames when nothing else is said, as in the front's settings.
+pub const BIDS_PORT: u16 = 8090;
+
+/// The same with the address, for `souk bid`.
+pub const BIDS_ADDRESS: &str = "127.0.0.1:8090";
+
+/// Where the front serves HTTP when nothing else is said.
+pub const HTTP_URL: &str = "http://127.0.0.1:8080";
+
+/// How long `souk bid` waits for anything: longer than the front waits for a daemon.
+pub const BID_PAUSE_MAX: Duration = Duration::from_secs(15);
 
 /// How long a store may take to answer a health question.
 pub const REACH_WITHIN: Duration = Duration::from_secs(3);

@@ -1,7 +1,9 @@
 //! `souk`: the operator's command. It runs a whole Souk on one machine, prepares databases, fills
 //! them with demo users and says what a machine lacks.
 
+mod auction;
 mod bench;
+mod bid;
 mod database;
 mod doctor;
 mod flamegraph;
@@ -35,16 +37,21 @@ enum Command {
     Up(up::UpArgs),
     /// Bring the database schema up to date
     Migrate(migrate::MigrateArgs),
-    /// Make demo users user1…userN, all with the password "password"
+    /// Make demo users user1…userN, all with the password "password", and auctions of theirs
     Seed(seed::SeedArgs),
     /// Check the leaderboard's counts
     #[command(subcommand)]
     Leaderboard(leaderboard::LeaderboardCommand),
+    /// Check auctions and their bids
+    #[command(subcommand)]
+    Auction(auction::AuctionCommand),
     /// Start, end and list seasons of the leaderboard
     #[command(subcommand)]
     Season(season::SeasonCommand),
     /// Make, list and revoke tokens for programs and moderators
     Token(token::TokenArgs),
+    /// Bid over the binary port, or watch an auction there, and show what it says
+    Bid(bid::BidArgs),
     /// Say what this machine lacks and how to fix it
     Doctor(doctor::DoctorArgs),
     /// Show where the time of requests goes, by route and stage
@@ -76,8 +83,10 @@ fn main() -> ExitCode {
         Command::Migrate(args) => migrate::run(&args),
         Command::Seed(args) => seed::run(&args),
         Command::Leaderboard(command) => leaderboard::run(&command),
+        Command::Auction(command) => auction::run(&command),
         Command::Season(command) => season::run(&command),
         Command::Token(args) => token::run(&args),
+        Command::Bid(args) => bid::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Latency(args) => latency::run(&args),
         Command::Top(args) => top::run(args),

@@ -1,9 +1,10 @@
-//! `souk seed`: demo users in bulk.
+//! `souk seed`: demo users in bulk, and auctions of theirs.
 //!
 //! Users are numbered; a chunk of numbers is one transaction, made by the server itself from a
 //! cross join of digits, so that no row travels. A chunk that is there already is skipped, which
 //! makes an interrupted seed go on where it stopped. Users who exist are kept as they are.
 
+mod auctions;
 mod hashes;
 mod statement;
 
@@ -27,14 +28,18 @@ use crate::{Failed, block_on, limits};
 #[derive(clap::Args)]
 pub struct SeedArgs {
     /// Make user1…userN
-    #[arg(long, value_name = "N",
+    #[arg(long, value_name = "N", required_unless_present = "auctions",
           value_parser = clap::value_parser!(u64).range(1..=limits::SEED_USERS_MAX))]
-    users: u64,
+    users: Option<u64>,
+    /// Make auctions of these users until so many are live
+    #[arg(long, value_name = "N",
+          value_parser = clap::value_parser!(u64).range(1..=limits::SEED_AUCTIONS_MAX))]
+    auctions: Option<u64>,
     #[command(flatten)]
     database: DatabaseArgs,
 }
 
-/// Makes the users and says how many were added.
+/// Makes users and auctions, and says how many were added.
 pub fn run(args: &SeedArgs) -> Result<ExitCode, Failed> {
     let url = args.database.url()?;
     if block_on(souk_db::migrate::check(&url))?? != SchemaState::Current {
@@ -42,8 +47,14 @@ pub fn run(args: &SeedArgs) -> Result<ExitCode, Failed> {
     }
     // Ctrl-C ends this command where it stands: the next run goes on from there.
     let never = Arc::new(AtomicBool::new(false));
-    let added = seed(&url, args.users, &never)?;
-    say(format_args!("added {added} of {} users; the others were there", args.users));
+    if let Some(users) = args.users {
+        let added = seed(&url, users, &never)?;
+        say(format_args!("added {added} of {users} users; the others were there"));
+    }
+    if let Some(auctions) = args.auctions {
+        let added = block_on(auctions::seed(&Opts::from_url(&url)?, auctions))??;
+        say(format_args!("added {added} auctions: {auctions} or more are live"));
+    }
     Ok(ExitCode::SUCCESS)
 }
 

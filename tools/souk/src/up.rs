@@ -9,7 +9,7 @@ mod noise;
 mod settings;
 
 use souk_process::say;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
@@ -25,12 +25,32 @@ use home::Home;
 
 pub use home::runs_in;
 
-/// Flags of `souk up`.
+/// Where `souk up` serves.
 #[derive(clap::Args)]
-pub struct UpArgs {
+pub struct Addresses {
     /// Address of the pages and the API; port 0 takes any free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     http: SocketAddr,
+    /// Address that takes bids as frames [default: 127.0.0.1:8090, or any free port if --http is at
+    /// any]
+    #[arg(long, value_name = "ADDR")]
+    bids: Option<SocketAddr>,
+}
+
+impl Addresses {
+    /// All of them, each with its flag.
+    pub fn all(&self) -> [(SocketAddr, &'static str); 2] {
+        let port = if self.http.port() == 0 { 0 } else { limits::BIDS_PORT };
+        let bids = self.bids.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, port).into());
+        [(self.http, "--http"), (bids, "--bids")]
+    }
+}
+
+/// Flags of `souk up`.
+#[derive(clap::Args)]
+pub struct UpArgs {
+    #[command(flatten)]
+    addresses: Addresses,
     /// Where data, settings and secrets are kept between runs
     #[arg(long, value_name = "DIR", default_value = "./var")]
     dir: PathBuf,
@@ -69,10 +89,13 @@ pub fn run(args: &UpArgs) -> Result<ExitCode, Failed> {
     }
     let home = Home::open(&args.dir)?;
     // Told now rather than by the front, after the stores, the migrations and the demo users.
-    TcpListener::bind(args.http).map_err(|error| {
-        let http = args.http;
-        format!("cannot serve {http}: {error}. Stop what uses it, or choose another with --http")
-    })?;
+    for (address, flag) in args.addresses.all() {
+        TcpListener::bind(address).map_err(|error| {
+            format!(
+                "cannot serve {address}: {error}. Stop what uses it, or choose another with {flag}"
+            )
+        })?;
+    }
     let events = Events::begin()?;
     events.say(&format!("starting; data, settings and secrets are in {}", home.dir().display()));
     let mut running = Running::default();
@@ -216,7 +239,8 @@ fn within(value: u64, range: &std::ops::RangeInclusive<u64>) -> u64 {
 /// What people and programs want to know once it serves.
 fn announce(args: &UpArgs, running: &Running) {
     let address = running.front.as_ref().map_or("", Program::address);
-    say(format_args!("souk ready http://{address}"));
+    let bids = running.front.as_ref().and_then(|front| front.other("bids")).unwrap_or_default();
+    say(format_args!("souk ready http://{address} bids {bids}"));
     if args.users > 0 {
         say("Demo login: user1, password: password");
     }

@@ -24,7 +24,8 @@ pub struct ProgramSpec {
     pub inherit_settings: bool,
     /// Variables of ours that do not reach it in any case.
     pub without: Vec<String>,
-    /// How the ready line begins; the word after it is the address.
+    /// How the ready line begins; the word after it is the address. More words may follow, by
+    /// twos: a name and another address.
     pub ready: String,
     /// How long it may take until that line comes.
     pub ready_within: Duration,
@@ -66,6 +67,8 @@ impl ProgramSpec {
 pub struct Program {
     child: Child,
     address: String,
+    /// What else it serves, by name, and where.
+    others: Vec<(String, String)>,
 }
 
 impl Program {
@@ -84,14 +87,22 @@ impl Program {
         command.args(&spec.args).envs(spec.environment.iter().map(|(k, v)| (k, v)));
         let child = Child::spawn(&spec.label, command, Some(&spec.ready), &spec.watch)?;
         let line = child.ready(spec.ready_within)?;
-        let address = line[spec.ready.len()..].trim();
+        let words: Vec<&str> = line[spec.ready.len()..].split_whitespace().collect();
+        let (address, others) = words.split_first().map_or(("", &[][..]), |(at, rest)| (*at, rest));
         let address = address.strip_prefix("http://").unwrap_or(address).to_owned();
-        Ok(Program { child, address })
+        let others = others.chunks_exact(2).map(|two| (two[0].to_owned(), two[1].to_owned()));
+        Ok(Program { child, address, others: others.collect() })
     }
 
     /// The address it serves, `host:port`.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// The address at which it serves something else, `host:port`, by the name in its ready line.
+    pub fn other(&self, name: &str) -> Option<&str> {
+        let found = self.others.iter().find(|(known, _)| known == name);
+        found.map(|(_, address)| &**address)
     }
 
     /// Its process id.

@@ -115,7 +115,7 @@ impl StackBuilder {
             stack.daemons.push(daemon);
         }
         for index in 0..stack.builder.fronts {
-            let front = stack.start_front(index, "127.0.0.1:0")?;
+            let front = stack.start_front(index, ("127.0.0.1:0", "127.0.0.1:0"))?;
             stack.fronts.push(front);
         }
         Ok(stack)
@@ -227,6 +227,16 @@ impl Stack {
         self.fronts.first().map_or("", Program::address)
     }
 
+    /// `host:port` where the first front takes bids as frames; empty if it takes none.
+    pub fn bids_address(&self) -> &str {
+        self.fronts.first().map_or("", bids_of)
+    }
+
+    /// The same of all fronts, in the order they were started.
+    pub fn bids_addresses(&self) -> Vec<String> {
+        self.fronts.iter().map(|front| bids_of(front).to_owned()).collect()
+    }
+
     /// The base URL of the first front, without a slash at the end.
     pub fn http(&self) -> String {
         format!("http://{}", self.address())
@@ -279,7 +289,8 @@ impl Stack {
             old.stop()?;
         }
         let address = old.address().to_owned();
-        self.fronts[index] = self.start_front(index, &address)?;
+        let bids = bids_of(old).to_owned();
+        self.fronts[index] = self.start_front(index, (&address, &bids))?;
         Ok(())
     }
 
@@ -312,13 +323,18 @@ impl Stack {
         self.start_program(spec)
     }
 
-    fn start_front(&self, index: usize, listen: &str) -> Result<Program, StackError> {
+    fn start_front(
+        &self,
+        index: usize,
+        (listen, bids): (&str, &str),
+    ) -> Result<Program, StackError> {
         let label = format!("souk-front-{index}");
         let file = self.dir().join(format!("{label}.toml"));
         let daemons: Vec<String> = self.daemons.iter().map(|d| d.address().to_owned()).collect();
         let mut config = Config::new();
         config
             .set("http.listen", listen)
+            .set("bids.listen", bids)
             .set("http.threads", 1)
             .set("link.node", format!("front-{index}"))
             .set("link.secret_file", text(&self.link_secret_file()))
@@ -362,6 +378,11 @@ fn shared_mariadb() -> Result<Arc<SharedMariaDb>, StackError> {
     let home = PrivateDir::new()?;
     let server = MariaDb::start(MariaDbOptions::small(home.path().join("m")))?;
     Ok(shared.insert(Arc::new(SharedMariaDb { server, _home: home })).clone())
+}
+
+/// Where a front takes bids as frames; empty if it takes none.
+fn bids_of(front: &Program) -> &str {
+    front.other("bids").unwrap_or_default()
 }
 
 fn fresh_database_name() -> String {

@@ -9,12 +9,11 @@ use souk_db::{SessionId, SessionRecord, UserRow};
 use souk_proto::common::Caller;
 use souk_proto::{Code, Failure};
 use std::net::IpAddr;
-use std::rc::Rc;
 use std::time::Instant;
 
 /// Somebody with a valid session.
 pub(in crate::services) struct Visitor {
-    pub(super) user_id: u64,
+    pub(in crate::services) user_id: u64,
     pub(super) session_id: SessionId,
 }
 
@@ -53,14 +52,56 @@ pub(in crate::services) async fn visitor(
     let token = admit_session(cx, class, caller)?;
     let found = cx.stores.accounts.session(token.user_id, &token.session_id, deadline).await;
     let record = found.map_err(store_failure)?.ok_or(Code::Unauthenticated)?;
-    enter(cx, class, &token, record)
+    let visitor = enter(cx, &token, &record)?;
+    charge(cx, class, &visitor)?;
+    Ok(visitor)
+}
+
+/// As [`visitor`], for a request of several things that are limited one by one. How many of them
+/// are admitted, at least one, comes with the visitor.
+///
+/// # Errors
+/// As [`visitor`]; `rate_limited` if not even one of them is admitted.
+pub(in crate::services) async fn visitor_of_some(
+    cx: &Context,
+    class: Class,
+    count: usize,
+    caller: Option<&Caller>,
+    deadline: Instant,
+) -> Result<(Visitor, usize), Failure> {
+    let address = Subject::Address(address_key(caller.and_then(address)));
+    let count = cx.shared.limiter.take_some(class, address, count, cx.monotonic_ns())?;
+    let token = caller.and_then(|caller| token(cx, caller)).ok_or(Code::Unauthenticated)?;
+    let found = cx.stores.accounts.session(token.user_id, &token.session_id, deadline).await;
+    let record = found.map_err(store_failure)?.ok_or(Code::Unauthenticated)?;
+    let visitor = enter(cx, &token, &record)?;
+    let user = Subject::User(token.user_id);
+    let count = cx.shared.limiter.take_some(class, user, count, cx.monotonic_ns())?;
+    Ok((visitor, count))
+}
+
+/// Who the caller is, for an answer that is everybody's but says more to some. Whoever cannot be
+/// known, without a session or while sessions cannot be read, is nobody.
+///
+/// # Errors
+/// `rate_limited`.
+pub(in crate::services) async fn guest(
+    cx: &Context,
+    caller: Option<&Caller>,
+    deadline: Instant,
+) -> Result<Option<u64>, Failure> {
+    admit(cx, Class::Read, caller)?;
+    let Some(token) = caller.and_then(|caller| token(cx, caller)) else { return Ok(None) };
+    let found = cx.stores.accounts.session(token.user_id, &token.session_id, deadline).await;
+    let record = found.ok().flatten().filter(|record| record.expires_at_ms > cx.unix_ms());
+    Ok(record.map(|_| token.user_id))
 }
 
 /// Looks once more for the session of a visitor whose request took long.
 ///
 /// # Errors
 /// `unauthenticated` when it is over; a store's failure.
-pub(super) async fn still_there(
+pub(in crate::services) async fn still_there(
     cx: &Context,
     visitor: &Visitor,
     deadline: Instant,
@@ -89,7 +130,9 @@ pub(super) async fn visitor_and_user(
     let (record, row) = found.map_err(store_failure)?.ok_or(Code::Unauthenticated)?;
     // Its user was deleted while the session could not be.
     let row = row.ok_or(Code::Unauthenticated)?;
-    Ok((enter(cx, class, &token, record)?, row))
+    let visitor = enter(cx, &token, &record)?;
+    charge(cx, class, &visitor)?;
+    Ok((visitor, row))
 }
 
 /// What the caller's session token says, if we made it and the address is within its limits. The
@@ -113,23 +156,20 @@ fn token(cx: &Context, caller: &Caller) -> Option<SessionToken> {
     cx.shared.tokens.read_session(&caller.token, cx.unix_ms() / 1_000)
 }
 
-/// The visitor of a session's record, unless it is over or the user asks too often. Being seen is
-/// written down now and then.
-fn enter(
-    cx: &Context,
-    class: Class,
-    token: &SessionToken,
-    record: Rc<SessionRecord>,
-) -> Result<Visitor, Failure> {
+fn charge(cx: &Context, class: Class, visitor: &Visitor) -> Result<(), Failure> {
+    cx.shared.limiter.take(class, Subject::User(visitor.user_id), cx.monotonic_ns())
+}
+
+/// The visitor of a session's record, unless it is over. Being seen is written down now and then.
+fn enter(cx: &Context, token: &SessionToken, record: &SessionRecord) -> Result<Visitor, Failure> {
     let now_ms = cx.unix_ms();
     if record.expires_at_ms <= now_ms {
         return Err(Failure::new(Code::Unauthenticated));
     }
-    cx.shared.limiter.take(class, Subject::User(token.user_id), cx.monotonic_ns())?;
     if u128::try_from(now_ms - record.last_seen_ms)
         .is_ok_and(|ms| ms >= LAST_SEEN_EVERY.as_millis())
     {
-        touch(cx, token, SessionRecord { last_seen_ms: now_ms, ..(*record).clone() });
+        touch(cx, token, SessionRecord { last_seen_ms: now_ms, ..record.clone() });
     }
     Ok(Visitor { user_id: token.user_id, session_id: token.session_id })
 }

@@ -1,6 +1,6 @@
 //! Profile pictures.
 
-use super::caller::{admit, still_there, visitor};
+use super::caller::{Visitor, admit, still_there, visitor};
 use super::user;
 use crate::context::Context;
 use crate::limiter::Class;
@@ -27,14 +27,29 @@ pub async fn set_picture(
     deadline: Instant,
 ) -> Result<User, Failure> {
     let visitor = visitor(cx, Class::Write, request.caller.as_ref(), deadline).await?;
+    let hash = upload(cx, &visitor, request.length, &mut body, deadline).await?;
+    change(cx, visitor.user_id, hash, deadline).await
+}
+
+/// Takes in a picture, of this length if it is not 0, and gives the hash that it is stored under.
+///
+/// # Errors
+/// As [`set_picture`].
+pub(in crate::services) async fn upload(
+    cx: &Context,
+    visitor: &Visitor,
+    length: u64,
+    body: &mut BodyStream,
+    deadline: Instant,
+) -> Result<String, Failure> {
     // A length that is admitted to be too much saves the rest; any other is not believed.
-    if request.length > PICTURE_BYTES_MAX as u64 {
+    if length > PICTURE_BYTES_MAX as u64 {
         return Err(Failure::new(Code::PictureTooLarge));
     }
-    let hash = cx.shared.pictures.take(visitor.user_id, &mut body, deadline).await?;
+    let hash = cx.shared.pictures.take(visitor.user_id, body, deadline).await?;
     // An upload may take long, and somebody may have ended the session for a reason.
-    still_there(cx, &visitor, deadline).await?;
-    change(cx, visitor.user_id, hash, deadline).await
+    still_there(cx, visitor, deadline).await?;
+    Ok(hash)
 }
 
 /// Takes the caller's picture away.

@@ -49,7 +49,9 @@ impl Exchange {
             let last = self.slots.len() == 1 && matches!(self.reading, Reading::Head);
             let Some(slot) = self.slots.front_mut() else { return };
             let before = self.output.len();
-            if self.output.capacity() == 0 && !matches!(slot.work, Work::Running(_)) {
+            // What has nothing to send for now holds no buffer: most watchers are idle.
+            let idle = matches!(slot.work, Work::Running(_) | Work::Endless(_));
+            if self.output.capacity() == 0 && !idle {
                 self.output = self.thread.buffer();
             }
             match &mut slot.work {

@@ -8,6 +8,7 @@ use crate::routes::query::Query;
 use crate::routes::table::Media;
 use crate::routes::{RequestBody, multipart};
 use crate::upstream::{ItemStream, key_of};
+use prost::Message;
 use souk_proto::accounts::{
     CallerRequest, GetPictureRequest, PictureHead, SetPictureRequest, User,
 };
@@ -22,9 +23,22 @@ pub async fn set(call: &Call<'_>, media: Media, body: RequestBody) -> Result<Res
     Ok(json::user(200, &user, Eyes::Owner))
 }
 
-/// Passes a picture on to the daemon while it arrives.
+/// Makes a picture the user's own.
 pub async fn set_user(call: &Call<'_>, media: Media, body: RequestBody) -> Result<User, Failure> {
     let (caller, id) = call.user()?;
+    let request = |length| SetPictureRequest { caller: Some(caller), length };
+    pass_on(call, media, body, (Method::SetPicture, id), request).await
+}
+
+/// Passes a picture on to the daemon while it arrives. The request says how long it is; 0 while
+/// that is not known.
+pub async fn pass_on<Q: Message, A: Message + Default>(
+    call: &Call<'_>,
+    media: Media,
+    body: RequestBody,
+    (method, key): (Method, u64),
+    request: impl FnOnce(u64) -> Q,
+) -> Result<A, Failure> {
     let RequestBody::Stream(mut body) = body else {
         return Err(Failure::because(Code::MalformedBody, "Send the picture. The body is empty."));
     };
@@ -37,9 +51,8 @@ pub async fn set_user(call: &Call<'_>, media: Media, body: RequestBody) -> Resul
     } else if let Framing::Length(bytes) = call.head.framing {
         length = bytes;
     }
-    let request = SetPictureRequest { caller: Some(caller), length };
     let context = call.context(UPLOAD_DEADLINE);
-    call.app.upstream.upload(Method::SetPicture, id, &request, &mut *body, context).await
+    call.app.upstream.upload(method, key, &request(length), &mut *body, context).await
 }
 
 /// `DELETE /api/v1/me/picture`

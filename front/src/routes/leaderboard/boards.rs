@@ -1,13 +1,13 @@
 //! What is read of boards: pages, neighbours, ranks, the distribution, and the list of seasons.
 
-use super::{board, count, user_id};
+use super::{board, user_id};
 use crate::http::Response;
 use crate::leaderboard::json::{self as board_json, RankJson};
 use crate::leaderboard::{Known, PageCache};
 use crate::routes::answer::Call;
 use crate::routes::json::{self, Time, names_tag};
 use crate::routes::limits::{BOARD_PAGE_DEFAULT, BOARD_PAGE_MAX, RADIUS_DEFAULT, RADIUS_MAX};
-use crate::routes::query::Query;
+use crate::routes::query::{Query, count};
 use bytes::Bytes;
 use serde::Serialize;
 use souk_proto::common::Caller;

@@ -50,8 +50,8 @@ impl<W: Workload> Driver<'_, W> {
         connection.state = State::Open;
         self.open += 1;
         let number = connection.number;
+        self.workload.connect(number, &mut connection.out);
         self.receive(slot);
-        self.workload.connect(number);
         self.begin(slot);
         Ok(())
     }
@@ -259,7 +259,7 @@ fn patience(attempts: u32) -> Duration {
 }
 
 /// A socket that sends at once and, on the loopback, comes from an address with ports to spare.
-fn socket(server: SocketAddr, connections: usize, number: usize) -> io::Result<OwnedFd> {
+pub(crate) fn socket(server: SocketAddr, connections: usize, number: usize) -> io::Result<OwnedFd> {
     let socket = Socket::new(Domain::for_address(server), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_tcp_nodelay(true)?;
     if connections > PER_SOURCE

@@ -34,6 +34,11 @@ fn metrics_are_openmetrics_with_right_names_units_and_values() {
         souk_meter::level(Level::RedisQueue, 4);
         souk_meter::count(Count::BoardCounts);
         souk_meter::level(Level::BoardStaleness, 200);
+        souk_meter::count_many(Count::BidAccepted, 3);
+        souk_meter::count(Count::BidBusy);
+        souk_meter::count(Count::Outage);
+        souk_meter::count_many(Count::AuctionSettled, 2);
+        souk_meter::level(Level::BidBreaker, 2);
     });
     let (_running, place, _home) = serve(&hub, &LatencySettings::default());
     let text = get(&place, "/metrics");
@@ -66,6 +71,11 @@ fn metrics_are_openmetrics_with_right_names_units_and_values() {
     assert_eq!(value("souk_store_up", &[("store", "redis")]), 1.0);
     assert_eq!(value("souk_board_refreshes_total", &[("what", "counts")]), 1.0);
     assert_eq!(value("souk_board_staleness_seconds", &[]), 0.2);
+    assert_eq!(value("souk_bids_total", &[("outcome", "accepted")]), 3.0);
+    assert_eq!(value("souk_bids_total", &[("outcome", "busy")]), 1.0);
+    assert_eq!(value("souk_bid_outages_total", &[]), 1.0);
+    assert_eq!(value("souk_auctions_settled_total", &[]), 2.0);
+    assert_eq!(value("souk_bid_breaker", &[]), 2.0);
     assert_eq!(value("souk_build_info", &[("program", "tested"), ("version", "1.2.3")]), 1.0);
     assert!(value("souk_process_resident_memory_bytes", &[]) > 1e6);
     assert!(value("souk_process_open_fds", &[]) < value("souk_process_max_fds", &[]));

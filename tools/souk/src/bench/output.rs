@@ -31,6 +31,9 @@ pub fn show(outcome: &Outcome) {
     row(&mut out, "all, from when due", &figures.latency);
     row(&mut out, "all, from when sent", &figures.service);
     writeln!(out, "\n{} answers/s, {} sent", thousands(figures.rps), figures.sent).expect(NEVER);
+    if figures.declined > 0 {
+        writeln!(out, "{} declined: others were faster", figures.declined).expect(NEVER);
+    }
     let list = |map: &std::collections::BTreeMap<String, f64>| {
         let items: Vec<_> = map.iter().map(|(role, n)| format!("{role} {n:.1}")).collect();
         items.join(", ")

@@ -30,6 +30,9 @@ pub struct RunArgs {
     /// With --url: a file with a token of the role "service", for scenarios that change ratings
     #[arg(long, value_name = "FILE", requires = "url")]
     token_file: Option<PathBuf>,
+    /// With --url: where its binary port is, for scenarios that bid there
+    #[arg(long, value_name = "HOST:PORT", requires = "url")]
+    bids: Option<std::net::SocketAddr>,
     /// Requests a second, open loop; or "max": the highest that stays within --p99-under
     #[arg(long, value_name = "R|max", conflicts_with = "closed")]
     rate: Option<Rate>,
@@ -122,6 +125,7 @@ fn bring_up(args: &RunArgs, scenario: &Scenario, line: &Line) -> Result<Target, 
     match &args.url {
         Some(url) => {
             let mut target = Target::at(url)?;
+            target.bids = args.bids;
             if let Some(file) = &args.token_file {
                 let text = std::fs::read_to_string(file)
                     .map_err(|why| Failed(format!("--token-file {}: {why}", file.display())))?;

@@ -38,9 +38,11 @@ pub fn daemon(args: &UpArgs, home: &Home, mysql: &str, redis: &str) -> Config {
 
 /// What souk-front is told.
 pub fn front(args: &UpArgs, home: &Home, daemon: &str) -> Config {
+    let [(http, _), (bids, _)] = args.addresses.all();
     let mut config = Config::new();
     config
-        .set("http.listen", args.http.to_string())
+        .set("http.listen", http.to_string())
+        .set("bids.listen", bids.to_string())
         .set("link.daemons", vec![daemon])
         .set("link.secret_file", home.text("secrets/link"))
         .set("admin.listen", home.socket("front-admin"))

@@ -52,6 +52,7 @@ fn every_scenario_runs_without_an_error_and_every_answer_is_right() {
         let args =
             ["run", &path, "--url", &http, "--token-file", &token_file, "--assert", "answered>0"];
         let mut flags = LITTLE.to_vec();
+        flags.extend(["--bids", stack.bids_address()]);
         if !text.contains("once = true") {
             flags.extend(["--rate", "20"]);
         }
@@ -68,6 +69,7 @@ fn few(line: &str) -> String {
     match line.split_once(" = ") {
         Some(("users", _)) => "users = 200".to_owned(),
         Some(("members", _)) => "members = 5".to_owned(),
+        Some(("auctions", _)) => "auctions = 5".to_owned(),
         _ => line.to_owned(),
     }
 }

@@ -62,9 +62,13 @@ fn the_login_and_the_database_of_a_redis_url_are_used() {
 fn an_address_in_use_fails() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let outcome = souk(&["doctor", "--http", &address, "--dir", "/nowhere"]);
-    assert_eq!(outcome.code, Some(1));
-    assert!(outcome.stdout.contains(&format!("FAIL  address {address}")), "{outcome:?}");
+    for (flag, other) in [("--http", "--bids"), ("--bids", "--http")] {
+        let flags = ["doctor", flag, &address, other, "127.0.0.1:0", "--dir", "/nowhere"];
+        let outcome = souk(&flags);
+        assert_eq!(outcome.code, Some(1));
+        assert!(outcome.stdout.contains(&format!("FAIL  address {address}")), "{outcome:?}");
+        assert!(outcome.stdout.contains(&format!("choose another with {flag}")), "{outcome:?}");
+    }
 }
 
 #[test]

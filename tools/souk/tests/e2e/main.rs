@@ -6,7 +6,10 @@
 #![allow(clippy::unwrap_used)] // a helper of tests fails like a test
 
 mod accounts;
+mod auction;
+mod auctions;
 mod bench;
+mod bid;
 mod browser;
 mod client;
 mod command;

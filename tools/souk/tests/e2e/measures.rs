@@ -3,6 +3,7 @@
 use crate::accounts::person::{Person, client, log_in, register};
 use crate::accounts::unlimited;
 use crate::client::raw;
+use crate::command::souk;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
@@ -196,4 +197,22 @@ fn logged(file: &Path) -> HashMap<String, u64> {
         *counts.entry(tag).or_default() += histogram.len();
     }
     counts
+}
+
+#[test]
+fn frames_of_the_binary_port_are_measured_as_routes_are() {
+    let stack = unlimited().start().expect("the stack starts");
+    let (client, front) = (client(&stack), stack.front_admin(0));
+    let ada = Person::new(&client, "ada");
+    let port = ["--connect", stack.bids_address(), "--token", &ada.token];
+    souk(&[&["bid", "7", "100"][..], &port].concat());
+    souk(&[&["bid", "7", "100", "--tag", "5"][..], &port].concat());
+    souk(&["bid", "7", "100", "--connect", stack.bids_address(), "--token", "none"]);
+    for (route, count) in [("TLV AUTH", 2), ("TLV BID", 1), ("TLV BID64", 1)] {
+        for stage in ["parse", "queue", "link", "encode", "write", "total"] {
+            becomes(&Some(count), || stages(&front, route).get(stage).copied());
+        }
+    }
+    let refused = [("route", "TLV AUTH"), ("code", "401")];
+    becomes(&1.0, || metric(&front, "souk_requests_total", &refused));
 }

@@ -41,6 +41,29 @@ fn seeded_users_have_the_promised_names_ratings_and_hashes_and_others_are_kept()
 }
 
 #[test]
+fn seeded_auctions_are_live_right_and_of_demo_users() {
+    let stack = migrated();
+    let url = stack.mysql_url();
+    let auctions = |n| souk(&["seed", "--auctions", n, "--mysql", &url]);
+    let nobody = auctions("5");
+    assert_eq!(nobody.code, Some(1));
+    assert!(nobody.stderr.contains("--users"), "{nobody:?}");
+    seed(&stack, "30");
+    let first = auctions("1500");
+    assert!(first.stdout.contains("added 1500 auctions"), "{first:?}");
+    let again = auctions("1600");
+    assert!(again.stdout.contains("added 100 auctions"), "{again:?}");
+    let live = "SELECT COUNT(*), COUNT(DISTINCT title), COUNT(DISTINCT seller_id) \
+        FROM auctions AS a JOIN users AS u ON u.id = a.seller_id \
+        WHERE a.phase = 'open' AND a.start_at_ms < UNIX_TIMESTAMP() * 1000 \
+        AND a.ends_at_ms > UNIX_TIMESTAMP() * 1000";
+    assert_eq!(stack.sql(live).unwrap().trim(), "1600\t1600\t30");
+    let verified = souk(&["auction", "verify", "--all", "--mysql", &url]);
+    assert!(verified.stdout.contains("checked 1600 auctions"), "{verified:?}");
+    assert_eq!(verified.code, Some(0), "{verified:?}");
+}
+
+#[test]
 fn a_seed_that_was_killed_goes_on_and_ends_complete() {
     let stack = migrated();
     let url = stack.mysql_url();

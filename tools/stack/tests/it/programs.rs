@@ -12,10 +12,12 @@ fn shell(script: &str) -> ProgramSpec {
 }
 
 #[test]
-fn the_address_is_read_from_the_ready_line() {
-    let spec = shell("echo starting >&2; echo demo ready http://127.0.0.1:81; exec sleep 600");
+fn the_addresses_are_read_from_the_ready_line() {
+    let line = "echo demo ready http://127.0.0.1:81 bids 127.0.0.1:82";
+    let spec = shell(&format!("echo starting >&2; {line}; exec sleep 600"));
     let program = Program::start(&spec).unwrap();
     assert_eq!(program.address(), "127.0.0.1:81");
+    assert_eq!((program.other("bids"), program.other("asks")), (Some("127.0.0.1:82"), None));
     assert!(program.status().is_none());
     program.terminate();
     assert!(program.wait(Duration::from_secs(60)).is_some());

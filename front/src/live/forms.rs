@@ -1,11 +1,11 @@
 //! The two forms in which a watcher is told: an event stream, and a WebSocket.
 
-use super::feed::Feed;
-use super::live::Word;
+use super::{Feed, Word};
 use crate::http::{BodySource, NextChunk};
 use crate::limits::{LIVE_KEEP_ALIVE, WEBSOCKET_CLOSE_TIME, WEBSOCKET_SILENCE_MAX};
 use crate::websocket::{CloseCode, WebSocket};
 use futures_util::future::{Either, select};
+use std::future::poll_fn;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
@@ -16,14 +16,14 @@ const PRELUDE: &[u8] = b"retry: 2000\n\n";
 const COMMENT: &[u8] = b":\n\n";
 
 /// News as an event stream (`text/event-stream` of the HTML standard).
-pub struct Events {
-    feed: Feed,
+pub struct Events<F> {
+    feed: F,
     begun: bool,
 }
 
-impl Events {
+impl<F: Feed> Events<F> {
     /// A stream of which nothing is sent.
-    pub fn new(feed: Feed) -> Events {
+    pub fn new(feed: F) -> Events<F> {
         Events { feed, begun: false }
     }
 
@@ -31,9 +31,10 @@ impl Events {
         if !std::mem::replace(&mut self.begun, true) {
             return Some(PRELUDE.to_vec());
         }
-        let (word, silence) = (pin!(self.feed.next()), pin!(monoio::time::sleep(LIVE_KEEP_ALIVE)));
+        let word = pin!(poll_fn(|cx| self.feed.poll_next(cx)));
+        let silence = pin!(monoio::time::sleep(LIVE_KEEP_ALIVE));
         match select(word, silence).await {
-            Either::Left((Word::Say(version, json), _)) => Some(event(version, &json)),
+            Either::Left((Word::Say(id, json), _)) => Some(event(id, &json)),
             Either::Left((Word::Over, _)) => None,
             Either::Right(_) => Some(COMMENT.to_vec()),
         }
@@ -52,16 +53,16 @@ fn event(id: Option<u64>, json: &[u8]) -> Vec<u8> {
     bytes
 }
 
-impl BodySource for Events {
+impl<F: Feed> BodySource for Events<F> {
     fn next(&mut self) -> NextChunk<'_> {
         Box::pin(async { self.piece().await.map(Ok) })
     }
 }
 
 /// News over a WebSocket, once the connection is its own.
-pub struct Socket {
+pub struct Socket<F> {
     websocket: WebSocket,
-    feed: Feed,
+    feed: F,
     incoming: Box<dyn BodySource>,
     /// When the client said something last.
     heard: Instant,
@@ -78,9 +79,9 @@ enum Step {
     Timer,
 }
 
-impl Socket {
+impl<F: Feed> Socket<F> {
     /// A WebSocket whose handshake is done; `incoming` is what the client sends.
-    pub fn new(feed: Feed, incoming: Box<dyn BodySource>) -> Socket {
+    pub fn new(feed: F, incoming: Box<dyn BodySource>) -> Socket<F> {
         let now = Instant::now();
         let websocket = WebSocket::new();
         Socket { websocket, feed, incoming, heard: now, said: now, closing: None }
@@ -101,7 +102,7 @@ impl Socket {
                     self.heard = Instant::now();
                     self.websocket.receive(&bytes);
                 }
-                Step::Word(Word::Say(_, json)) => self.websocket.say(json),
+                Step::Word(Word::Say(_, json)) => self.websocket.say(&json),
                 Step::Word(Word::Over) => self.close(),
                 Step::Timer => {
                     let silent = self.heard.elapsed() >= WEBSOCKET_SILENCE_MAX;
@@ -130,7 +131,7 @@ impl Socket {
                 Either::Right(_) => Step::Timer,
             };
         }
-        let word = pin!(self.feed.next());
+        let word = pin!(poll_fn(|cx| self.feed.poll_next(cx)));
         match select(select(came, word), timer).await {
             Either::Left((Either::Left((came, _)), _)) => Step::Came(came.and_then(Result::ok)),
             Either::Left((Either::Right((word, _)), _)) => Step::Word(word),
@@ -148,7 +149,7 @@ impl Socket {
     }
 }
 
-impl BodySource for Socket {
+impl<F: Feed> BodySource for Socket<F> {
     fn next(&mut self) -> NextChunk<'_> {
         Box::pin(async { self.piece().await.map(Ok) })
     }
@@ -159,7 +160,7 @@ mod tests {
     use super::event;
 
     #[test]
-    fn an_event_has_the_version_as_its_id_and_one_line_of_data() {
+    fn an_event_has_its_number_as_its_id_and_one_line_of_data() {
         assert_eq!(event(Some(7), b"{}"), b"id: 7\ndata: {}\n\n");
         assert_eq!(event(None, b"{}"), b"data: {}\n\n");
     }

@@ -274,8 +274,8 @@ impl Engine {
     }
 
     /// Gives the first answer again to those that were accepted before; the others are refused. If
-    /// they were refused upon bids, up to the number given, that lost their commit, they are decided
-    /// again: the bid that stood in their way may be their own, and be committed later.
+    /// they were refused upon bids, up to the number given, that lost their commit, they are
+    /// decided again: the bid that stood in their way may be their own, and be committed later.
     fn look_for_repetitions(
         self: &Rc<Self>,
         room: &Rc<Room>,

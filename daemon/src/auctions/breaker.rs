@@ -155,7 +155,7 @@ mod tests {
         assert!(!breaker.failed(now, 0.0), "it is open");
         let refused = breaker.admit(now).expect_err("paused");
         assert_eq!((refused.code, refused.retry_after_ms), (Code::Busy, 100));
-        assert!(refused.text().contains("extended"));
+        assert!(refused.text().contains("end later"));
         assert_eq!(breaker.due(), now + PROBE_FIRST);
         breaker.looks();
         assert_eq!(breaker.position(), Position::HalfOpen);

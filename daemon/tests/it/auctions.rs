@@ -152,7 +152,7 @@ fn bid_until_paused(client: &mut Client, who: [&Caller; 2], id: u64) {
         match done {
             Ok(_) => price += 1,
             Err(failure) if failure.code == Code::Busy => {
-                assert!(failure.retry_after_ms > 0 && failure.text().contains("extended"));
+                assert!(failure.retry_after_ms > 0 && failure.text().contains("end later"));
                 return Some(());
             }
             Err(failure) => assert_eq!(failure.code, Code::StoreUnavailable, "{failure}"),

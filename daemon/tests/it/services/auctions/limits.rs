@@ -58,7 +58,7 @@ fn a_bid_that_meets_a_database_that_is_away_pauses_bidding() {
         assert!(failed.text().contains("bid_id"), "{failed}");
         let paused = offers(shop, &ann, id, vec![offer(1_000)]).await.expect_err("paused");
         assert_eq!(paused.code, Code::Busy);
-        assert!(paused.retry_after_ms >= 100 && paused.text().contains("extended"));
+        assert!(paused.retry_after_ms >= 100 && paused.text().contains("end later"));
         stack.mariadb().restart().expect("the database again");
     });
 }

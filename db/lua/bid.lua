@@ -4,9 +4,9 @@
 -- ARGV[3] highest committed sequence, ARGV[4] and ARGV[5] time to live of state and log in ms,
 -- ARGV[6] what is published before the sequence, ARGV[7] the sequence that the caller expects; then
 -- for each offer bidder, amount, maximum and bid_id. Answers -1 if the state is not this owner's, or
--- not as it expects; else the sequence before, and for each offer
--- its verdict and what belongs to it. All numbers stay below 2^53, where a Lua number is exact;
--- times and sequences stay below 10^14, where one is written in full.
+-- not as it expects; else for each offer its verdict and what belongs to it. All numbers stay below
+-- 2^53, where a Lua number is exact; times and sequences stay below 10^14, where one is written in
+-- full.
 -- Neither replicas nor the append-only file need any of it: a server of another run never reads it.
 redis.set_repl(redis.REPL_NONE)
 local raw = redis.call('GET', KEYS[1])
@@ -26,7 +26,7 @@ local function increment(of)
   return 1
 end
 
-local answer, said = {sequence}, 1
+local answer, said = {}, 0
 local function say(first, second, third)
   answer[said + 1], answer[said + 2], answer[said + 3] = first, second, third
   said = said + (third and 3 or second and 2 or 1)

@@ -11,7 +11,6 @@ mod statements;
 mod sums;
 
 pub(crate) use read::boards;
-pub(crate) use statements::json;
 pub(crate) use sums::{RUNNING, Sums, departure, renaming};
 
 use crate::StoreSettings;
@@ -19,7 +18,7 @@ use crate::accounts::USERS;
 use crate::cache::Cache;
 use crate::error::{StoreError, WriteError};
 use crate::limits::{EVENTS_SWEEP_EVERY, EVENTS_SWEPT, NEAR_SETTLE};
-use crate::mysql::{Effect, Grouped, Write, Writer, snapshots};
+use crate::mysql::{Effect, Grouped, Write, Writer, json, snapshots};
 use crate::redis::Redis;
 use change::{Change, Changed, Hide};
 use mysql_async::Opts;

@@ -228,7 +228,7 @@ impl Engine {
                 // At no time has it ended: the auction goes on.
                 let deadline = Instant::now() + TRANSACTION_MAX;
                 if engine.close(id, i64::MIN, deadline).await.is_err() {
-                    engine.is_unfinished(id);
+                    engine.remember_unfinished(id);
                 }
             });
         }
@@ -236,7 +236,7 @@ impl Engine {
 
     /// Remembers an auction with bids that were decided and may not be committed. Past the bound it
     /// is its next bid, or its end, that sees to them.
-    fn is_unfinished(&self, id: u64) {
+    fn remember_unfinished(&self, id: u64) {
         let mut unfinished = self.unfinished.borrow_mut();
         if unfinished.len() < UNFINISHED_MAX {
             unfinished.insert(id);

@@ -4,12 +4,11 @@
 use super::rows::{AUCTION, BID, Columns, auction_row, bid_row, notification, outcome};
 use super::{After, AuctionRow, BidRow, Listing, NotificationRow, Range, SettlementRow};
 use crate::error::StoreError;
-use crate::leaderboard::json;
 use crate::limits::{
     AUCTION_READS_MAX, AUCTION_ROWS_MAX, BATCH_KEYS_MAX, BID_ROWS_MAX, BIDDING_LOOK, READ_MAX,
     READERS_MAX, UNREAD_MAX, WATCHED_MAX,
 };
-use crate::mysql::{Kind, Line, Outcome, is_lost, meaning};
+use crate::mysql::{Kind, Line, Outcome, is_lost, json, meaning};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error, Row, Value};
 use souk_meter::{Batch, Queue};

@@ -4,8 +4,9 @@
 use super::sums::RUNNING;
 use crate::accounts::query::{COLUMNS, datetime, user_row};
 use crate::accounts::row::UserRow;
+use crate::mysql::json;
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Error, Row, Value};
+use mysql_async::{Conn, Error, Row};
 use std::collections::{BTreeMap, HashMap};
 
 /// A user as it was locked, and as the events leave it.
@@ -206,9 +207,4 @@ pub async fn note_unfenced(conn: &mut Conn, rows: &[(u64, u64)]) -> Result<(), E
            user_id BIGINT UNSIGNED PATH '$[0]', version BIGINT UNSIGNED PATH '$[1]')) AS d \
          ON DUPLICATE KEY UPDATE version = d.version";
     conn.exec_drop(SQL, (json(&rows),)).await
-}
-
-/// Rows as a parameter.
-pub fn json(rows: &impl serde::Serialize) -> Value {
-    Value::Bytes(serde_json::to_vec(rows).expect("numbers and texts are JSON"))
 }

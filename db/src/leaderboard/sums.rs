@@ -3,6 +3,7 @@
 use super::statements::running_season;
 use super::{ALL_TIME, BoardDelta};
 use crate::accounts::query::Name;
+use crate::mysql::json;
 use mysql_async::Conn;
 use mysql_async::Error;
 use mysql_async::prelude::Queryable;
@@ -62,8 +63,7 @@ impl Sums {
             .map(|(&(board, rating), &players)| (board, rating, players))
             .collect();
         if !rows.is_empty() {
-            let rows = serde_json::to_string(&rows).expect("numbers are JSON");
-            conn.exec_drop(COUNT, (rows,)).await?;
+            conn.exec_drop(COUNT, (json(&rows),)).await?;
         }
         let mut deltas = Vec::with_capacity(self.boards.len());
         // The board of all time comes last: it is everybody's.

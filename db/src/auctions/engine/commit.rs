@@ -8,10 +8,10 @@ use super::look::bids;
 use crate::auctions::BidRow;
 use crate::error::StoreError;
 use crate::limits::{COMMIT_ATTEMPTS, COMMITS_AT_ONCE, COMMITS_MAX, TRANSACTION_MAX};
-use crate::mysql::{Kind, Line, Outcome, is_contention, meaning};
+use crate::mysql::{Kind, Line, Outcome, is_contention, json, meaning};
 use data_encoding::HEXLOWER;
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Error, Value};
+use mysql_async::{Conn, Error};
 use souk_meter::{Batch, Queue};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -257,8 +257,7 @@ async fn sort(
          FROM JSON_TABLE(?, '$[*]' COLUMNS (id BIGINT UNSIGNED PATH '$')) AS d \
          STRAIGHT_JOIN auctions AS a FORCE INDEX (PRIMARY) ON a.id = d.id";
     let ids: BTreeSet<u64> = places.iter().map(|&place| jobs[place].auction_id).collect();
-    let ids = serde_json::to_vec(&ids).expect("numbers are JSON");
-    let rows: Vec<(u64, u64, u64, bool)> = conn.exec(SQL, (Value::Bytes(ids),)).await?;
+    let rows: Vec<(u64, u64, u64, bool)> = conn.exec(SQL, (json(&ids),)).await?;
     let mut rows: BTreeMap<u64, (u64, u64, bool)> = rows
         .into_iter()
         .map(|(id, sequence, version, open)| (id, (sequence, version, open)))

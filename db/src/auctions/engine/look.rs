@@ -5,9 +5,9 @@ use crate::auctions::rows::{AUCTION, BID, auction_row, bid_row, wrong};
 use crate::auctions::{AuctionRow, BidRow};
 use crate::error::{Server, StoreError};
 use crate::limits::{BID_LOOKS_AT_ONCE, BID_LOOKS_MAX, OUTAGE_MIN, TRANSACTION_MAX};
-use crate::mysql::{Kind, Line, Outcome, is_contention, meaning};
+use crate::mysql::{Kind, Line, Outcome, is_contention, json, meaning};
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Error, Row, Value};
+use mysql_async::{Conn, Error, Row};
 use souk_meter::{Batch, Queue};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -108,10 +108,6 @@ impl Ask {
     fn names(&self) -> &[Named] {
         if let Ask::Named(names) = self { names } else { &[] }
     }
-}
-
-fn json(rows: &impl serde::Serialize) -> Value {
-    Value::Bytes(serde_json::to_vec(rows).expect("numbers and texts are JSON"))
 }
 
 async fn rows(conn: &mut Conn, ids: &[u64]) -> Result<BTreeMap<u64, Rc<AuctionRow>>, Error> {

@@ -75,13 +75,13 @@ pub fn auction_of(channel: &[u8]) -> Option<u64> {
     std::str::from_utf8(id).ok()?.parse().ok()
 }
 
-/// Has offers decided in order; the sequence before them, and a verdict for each.
+/// Has offers decided in order; a verdict for each.
 pub async fn bid(
     redis: &Redis,
     held: &Held,
     owner: &str,
     offers: &[Waiting],
-) -> Result<(u64, Vec<Verdict>), NotDecided> {
+) -> Result<Vec<Verdict>, NotDecided> {
     let (id, committed) = {
         let row = held.row.borrow();
         (row.id, row.sequence)
@@ -114,11 +114,10 @@ fn is_about_keys(error: &StoreError) -> bool {
         if why.starts_with("ERR ") || why.starts_with("WRONGTYPE "))
 }
 
-fn verdicts(items: &[Reply], offers: usize) -> Option<(u64, Vec<Verdict>)> {
+fn verdicts(items: &[Reply], offers: usize) -> Option<Vec<Verdict>> {
     let mut numbers =
         items.iter().map(|item| if let Reply::Int(n) = item { Some(*n) } else { None });
     let mut next = || numbers.next().flatten();
-    let before = u64::try_from(next()?).ok()?;
     let mut verdicts = Vec::with_capacity(offers);
     for _ in 0..offers {
         verdicts.push(match next()? {
@@ -139,7 +138,7 @@ fn verdicts(items: &[Reply], offers: usize) -> Option<(u64, Vec<Verdict>)> {
             _ => return None,
         });
     }
-    next().is_none().then_some((before, verdicts))
+    next().is_none().then_some(verdicts)
 }
 
 /// Stops bids for a moment, whoever takes them. False: somebody else has just done so.

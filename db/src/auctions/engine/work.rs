@@ -88,10 +88,8 @@ impl Engine {
             return;
         }
         match script::bid(&self.redis, held, &self.owner, &offers).await {
-            Ok((before, verdicts)) if before == held.sequence.get() => {
-                self.deliver(room, held, offers, &verdicts);
-            }
-            Ok(_) | Err(NotDecided::Adopt) => {
+            Ok(verdicts) => self.deliver(room, held, offers, &verdicts),
+            Err(NotDecided::Adopt) => {
                 room.drop_held(held);
                 room.put_back(offers.into_iter().filter_map(Waiting::again));
             }
@@ -99,7 +97,9 @@ impl Engine {
                 offers.into_iter().for_each(|it| it.fail(error.clone()));
             }
             Err(NotDecided::Store(error)) => {
+                // What Redis accepted all the same is not committed, and nobody may come to do it.
                 room.drop_held(held);
+                self.remember_unfinished(room.id);
                 let why = error.to_string();
                 offers.into_iter().for_each(|it| it.seat.answer(Err(unknown(&why).into())));
             }
@@ -232,7 +232,7 @@ impl Engine {
             Ok(Committed::Conflict) => room.drop_held(held),
             Err(_) => {
                 room.drop_held(held);
-                self.is_unfinished(room.id);
+                self.remember_unfinished(room.id);
             }
         }
         let bids = match Rc::try_unwrap(commit) {

@@ -2,8 +2,8 @@
 
 use super::{OperatorError, Report, Which};
 use crate::auctions::rows::Columns;
-use crate::leaderboard::json;
 use crate::limits::{ACK_LINE_MAX, AUDIT_ACKS};
+use crate::mysql::json;
 use data_encoding::HEXLOWER_PERMISSIVE;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Row};

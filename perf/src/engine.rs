@@ -34,6 +34,7 @@ mod ring;
 
 pub(crate) use driver::socket;
 pub use measured::{ErrorClass, Errors, Example, Measured, Slot};
+pub use recorder::{cpu_time, nanos};
 
 /// Drives the load that the plan asks for and gives what was measured. Blocks until the plan is
 /// done or [`Stop::stop`] was called; then too what was measured so far is given. `make` gives each

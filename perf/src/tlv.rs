@@ -1,4 +1,5 @@
-//! The binary port's frames, as far as a bidder needs them: `front/TLV.md` describes them all.
+//! The binary port's frames, as far as a bidder needs them: `front/TLV.md` describes them all. As
+//! with HTTP, the generator shares no code with what it measures.
 
 use crate::engine::{Response, Wrong};
 

@@ -10,7 +10,7 @@ use crate::client::Client;
 use crate::engine::{
     ErrorClass, Errors, Example, Load, Measured, Phase, Plan, Progress, Slot, Stop,
 };
-use crate::engine::{histogram, limits, socket};
+use crate::engine::{cpu_time, histogram, limits, nanos, socket};
 use crate::scenario::Kind;
 use crate::visitor::{Play, tag};
 use memchr::memmem;
@@ -363,16 +363,6 @@ fn pong(socket: &mut TcpStream, payload: &[u8]) -> Result<(), &'static str> {
     let length = length.ok_or("a ping that is too long")?;
     let head = [0x8a, 0x80 | length, 0, 0, 0, 0];
     socket.write_all(&[&head, payload].concat()).map_err(|_| "a pong could not be sent")
-}
-
-/// CPU time of the calling thread so far, in user and kernel.
-fn cpu_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::try_from(time).unwrap_or_default()
-}
-
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -258,7 +258,7 @@ fn add_by_tag(mine: &mut BTreeMap<Tag, Histogram<u64>>, theirs: BTreeMap<Tag, Hi
 }
 
 /// CPU time of the calling thread so far, in user and kernel.
-fn cpu_time() -> Duration {
+pub fn cpu_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::try_from(time).unwrap_or_default()
 }

@@ -3,7 +3,7 @@
 use super::Driver;
 use crate::engine::connection::{Heard, State, excerpt};
 use crate::engine::limits::{PER_SOURCE, RECONNECT, TICK_MAX};
-use crate::engine::recorder::nanos;
+use crate::engine::nanos;
 use crate::engine::ring::Completion;
 use crate::engine::{EngineError, ErrorClass, Load, Workload};
 use rustix::io::Errno;

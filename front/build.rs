@@ -1,7 +1,10 @@
-//! Turns `web/` into a table of embedded files, each with a gzip form and entity tags.
+//! Turns `web/` into a table of embedded files, each with a gzip form and entity tags. The pages
+//! among them are templates, which `layout.html` makes whole.
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{Environment, UndefinedBehavior, context};
 use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hasher};
 use std::io::{Error, Write as _};
@@ -10,15 +13,23 @@ use std::{env, fs};
 
 fn main() -> Result<(), Error> {
     println!("cargo::rerun-if-changed=web");
+    println!("cargo::rerun-if-changed=layout.html");
     let variable = |name| env::var_os(name).map(PathBuf::from).ok_or(Error::other(name));
-    let web = variable("CARGO_MANIFEST_DIR")?.join("web");
+    let front = variable("CARGO_MANIFEST_DIR")?;
+    let web = front.join("web");
     let out = variable("OUT_DIR")?;
+    let templates = templates(&front)?;
     let mut names = Vec::new();
     list(&web, "", &mut names)?;
     names.sort();
     let mut table = String::from("static FILES: &[File] = &[\n");
     for (number, name) in names.iter().enumerate() {
-        let source = web.join(name);
+        let mut source = web.join(name);
+        if name.ends_with(".html") {
+            let page = fs::read_to_string(&source)?;
+            source = out.join(name);
+            fs::write(&source, whole(&templates, name, &page)?)?;
+        }
         let bytes = fs::read(&source)?;
         let zipped = out.join(format!("{number}.gz"));
         fs::write(&zipped, gzip(&bytes)?)?;
@@ -36,6 +47,24 @@ fn main() -> Result<(), Error> {
     }
     table.push_str("];\n");
     fs::write(out.join("web.rs"), table)
+}
+
+/// The layout, for pages that extend it.
+fn templates(front: &Path) -> Result<Environment<'static>, Error> {
+    let mut templates = Environment::new();
+    templates.set_undefined_behavior(UndefinedBehavior::Strict);
+    let mut syntax = SyntaxConfig::builder();
+    syntax.trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true);
+    templates.set_syntax(syntax.build().map_err(Error::other)?);
+    let layout = fs::read_to_string(front.join("layout.html"))?;
+    templates.add_template_owned("layout.html", layout).map_err(Error::other)?;
+    Ok(templates)
+}
+
+/// A page in its layout.
+fn whole(templates: &Environment, name: &str, page: &str) -> Result<String, Error> {
+    let page = templates.template_from_named_str(name, page);
+    page.and_then(|page| page.render(context! { page => name })).map_err(Error::other)
 }
 
 /// Names all files below a folder.

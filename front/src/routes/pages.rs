@@ -70,7 +70,7 @@ mod tests {
     use super::{FILES, answer, gzip_ok};
     use crate::http::{Body, Head, Response, head};
     use iso_currency::Currency;
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
     use std::path::Path;
 
     fn get(name: &str, fields: &str) -> Response {
@@ -80,10 +80,10 @@ mod tests {
     }
 
     #[test]
-    fn every_file_is_embedded_as_it_is() {
+    fn every_file_but_the_pages_is_embedded_as_it_is() {
         let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("web");
         assert!(FILES.is_sorted_by_key(|file| file.name));
-        for file in FILES {
+        for file in FILES.iter().filter(|it| !it.name.ends_with(".html")) {
             let source = std::fs::read(web.join(file.name)).expect(file.name);
             assert!(source == file.bytes, "{} is not as it was built", file.name);
         }
@@ -121,6 +121,24 @@ mod tests {
             assert!(file.gzip.starts_with(&[0x1f, 0x8b]), "{}", file.name);
             assert!(file.gzip.len() < file.bytes.len(), "{}", file.name);
         }
+    }
+
+    #[test]
+    fn each_page_is_whole_and_has_a_title_of_its_own() {
+        let pages: Vec<_> = FILES.iter().filter(|it| it.name.ends_with(".html")).collect();
+        let mut titles = BTreeSet::new();
+        for page in &pages {
+            let text = std::str::from_utf8(page.bytes).expect("text");
+            let title =
+                text.split_once("<title>").and_then(|(_, rest)| rest.split_once("</title>"));
+            titles.insert(title.expect("a title").0.trim());
+            assert!(!text.contains("content=\"\""), "{} has no description", page.name);
+            for once in ["<!doctype html>", "<main ", "<script type=\"module\"", "</html>"] {
+                assert_eq!(text.matches(once).count(), 1, "{once} in {}", page.name);
+            }
+        }
+        assert!(!titles.contains(""), "{titles:?}");
+        assert_eq!(titles.len(), pages.len(), "{titles:?}");
     }
 
     #[test]

@@ -30,6 +30,7 @@ use look::{Ask, Looks, Said, mistaken};
 use mysql_async::Opts;
 use room::{Answer, Closing, Crowd, Room, Rooms, Seat, Waiting};
 use script::Keys;
+use souk_meter::{Queue, Stage};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
@@ -95,8 +96,9 @@ impl Engine {
             looks: Grouped::new(Looks, opts, 1),
             rooms: Rooms::new(),
             crowd: Rc::default(),
-            answers: Slots::new(None, souk_meter::Stage::Redis),
-            closings: Slots::new(None, souk_meter::Stage::Redis),
+            // A bid waits for Redis until it is decided, and then for its commit.
+            answers: Slots::new(Some(Stage::Redis), Stage::Mysql),
+            closings: Slots::new(None, Stage::Redis),
             label: RefCell::new(label(&owner, 0)),
             owner,
             epoch: Cell::new(0),
@@ -131,7 +133,7 @@ impl Engine {
             return failed(StoreError::redis("the stores are being closed"));
         }
         if self.crowd.count.get() + offers.len() > OFFERS_MAX {
-            souk_meter::queue_full(souk_meter::Queue::MysqlWrite);
+            souk_meter::queue_full(Queue::MysqlWrite);
             return failed(StoreError::Busy(Server::Database));
         }
         if !self.redis.is_up() {

@@ -226,6 +226,7 @@ impl Engine {
         guests: Vec<Guest>,
     ) {
         let commit = Rc::new(commit);
+        let decided = Instant::now();
         let committed = self.write(commit.clone()).await;
         match committed {
             Ok(Committed::Written | Committed::Found) => self.tell_bids(held, &commit),
@@ -240,6 +241,7 @@ impl Engine {
             Err(shared) => shared.bids.clone(),
         };
         let guests = bids.into_iter().zip(guests);
+        self.answers.asked(Some(decided));
         match committed {
             Ok(Committed::Written | Committed::Found) => {
                 for (bid, guest) in guests {
@@ -255,6 +257,7 @@ impl Engine {
                 guests.for_each(|(_, guest)| guest.seat.answer(Err(unknown(&why).into())));
             }
         }
+        self.answers.asked(None);
     }
 
     /// What was committed, for whoever listens.
@@ -289,6 +292,7 @@ impl Engine {
         let upon = upon.map(|(held, sequence)| (held.clone(), sequence));
         tokio_uring::spawn(async move {
             room.all_committed().await;
+            let decided = Instant::now();
             let names = doubtful.iter().map(|it| it.name.clone()).collect();
             let bids = match engine.looks.submit(Ask::Named(names), far()).await {
                 Ok(Said::Bids(bids)) => bids,
@@ -301,6 +305,7 @@ impl Engine {
             let committed = |held: &Held| held.row.borrow().sequence;
             let stands = upon.is_none_or(|(held, sequence)| committed(&held) >= sequence);
             let mut again = Vec::new();
+            engine.answers.asked(Some(decided));
             for Doubtful { waiting, name, refusal } in doubtful {
                 let first = bids.iter().find(|bid| {
                     bid.bidder_id == name.bidder_id && bid.bid_id.as_ref() == Some(&name.bid_id)
@@ -313,6 +318,7 @@ impl Engine {
                     None => again.extend(waiting.again()),
                 }
             }
+            engine.answers.asked(None);
             if !again.is_empty() {
                 room.put_back(again);
                 engine.start(&room);

@@ -41,19 +41,19 @@ fn terms(changes: &Value) -> Value {
 
 /// Opens an auction; its id.
 #[track_caller]
-fn open(seller: &Person<'_>, changes: &Value) -> u64 {
+pub fn open(seller: &Person<'_>, changes: &Value) -> u64 {
     let answer = seller.json(Method::POST, "/api/v1/auctions", &terms(changes));
     assert_eq!(answer.status, 201, "{answer:?}");
     answer.json()["id"].as_u64().expect("an id")
 }
 
-fn bid(bidder: &Person<'_>, auction: u64, body: &Value) -> Answer {
+pub fn bid(bidder: &Person<'_>, auction: u64, body: &Value) -> Answer {
     bidder.json(Method::POST, &format!("/api/v1/auctions/{auction}/bids"), body)
 }
 
 /// Bids what has to be accepted.
 #[track_caller]
-fn accepted(bidder: &Person<'_>, auction: u64, body: &Value) -> Value {
+pub fn accepted(bidder: &Person<'_>, auction: u64, body: &Value) -> Value {
     let answer = bid(bidder, auction, body);
     assert_eq!(answer.status, 201, "{answer:?}");
     answer.json()

@@ -1,13 +1,15 @@
 //! What the programs say of themselves, against what was really asked of them.
 
 use crate::accounts::person::{Person, client, log_in, register};
-use crate::accounts::unlimited;
+use crate::accounts::{refused, unlimited};
+use crate::auctions;
 use crate::client::raw;
 use crate::command::souk;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 use nom_openmetrics::parser::openmetrics;
+use serde_json::json;
 use souk_meter::{Latency, Place};
 use souk_stack::Stack;
 use std::collections::HashMap;
@@ -215,4 +217,21 @@ fn frames_of_the_binary_port_are_measured_as_routes_are() {
     }
     let refused = [("route", "TLV AUTH"), ("code", "401")];
     becomes(&1.0, || metric(&front, "souk_requests_total", &refused));
+}
+
+#[test]
+fn a_bid_waits_for_redis_until_it_is_decided_and_then_for_its_commit() {
+    let stack = unlimited().start().expect("the stack starts");
+    let (client, daemon) = (client(&stack), stack.daemon_admin(0));
+    let [sam, ada] = ["sam", "ada"].map(|name| Person::new(&client, name));
+    let id = auctions::open(&sam, &json!({}));
+    let waited = |stage: &str| stages(&daemon, "PlaceBids").get(stage).copied();
+    auctions::accepted(&ada, id, &json!({"amount": 500}));
+    for stage in ["redis", "mysql", "total"] {
+        becomes(&Some(1), || waited(stage));
+    }
+    // Who is refused has waited for no commit.
+    refused(&auctions::bid(&sam, id, &json!({"amount": 900})), 403, "own_auction");
+    becomes(&Some(2), || waited("total"));
+    assert_eq!(waited("mysql"), Some(1));
 }

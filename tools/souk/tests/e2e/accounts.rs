@@ -5,7 +5,7 @@ mod limits;
 mod me;
 mod password;
 pub mod person;
-mod picture;
+pub mod picture;
 mod register;
 mod sessions;
 mod users;

@@ -146,7 +146,7 @@ fn every_problem_answer_names_its_trace() {
 
 /// Keeps all log lines.
 #[derive(Default)]
-struct Lines(Mutex<Vec<(String, String)>>, Condvar);
+pub struct Lines(Mutex<Vec<(String, String)>>, Condvar);
 
 impl Watch for Lines {
     fn line(&self, label: &str, line: &str) {
@@ -156,6 +156,11 @@ impl Watch for Lines {
 }
 
 impl Lines {
+    /// Every line so far.
+    pub fn all(&self) -> Vec<String> {
+        self.0.lock().unwrap().iter().map(|(_, line)| line.clone()).collect()
+    }
+
     /// All lines of a program with these words, once there is one.
     fn wait(&self, label: &str, words: &[&str]) -> Vec<String> {
         let found = |lines: &Vec<(String, String)>| -> Vec<String> {
@@ -172,7 +177,8 @@ impl Lines {
     }
 }
 
-fn logged(stack: StackBuilder) -> (Stack, Arc<Lines>) {
+/// Starts a stack, and keeps what its programs log.
+pub fn logged(stack: StackBuilder) -> (Stack, Arc<Lines>) {
     let lines = Arc::new(Lines::default());
     let stack = stack.watch(lines.clone()).start().expect("the stack starts");
     (stack, lines)

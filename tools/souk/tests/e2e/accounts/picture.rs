@@ -9,7 +9,7 @@ use ureq::http::Method;
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
 /// A small PNG made without an image library: an uncompressed deflate stream.
-fn png(edge: u32) -> Vec<u8> {
+pub fn png(edge: u32) -> Vec<u8> {
     let mut rows = Vec::new();
     for y in 0..edge {
         rows.push(0);

@@ -1,9 +1,12 @@
 //! Bids over HTTP: which are accepted, and what the others are told.
 
+use super::port::{Port, bid64};
 use super::{accepted, all_is_right, auction, bid, in_ms, open, verify};
 use crate::accounts::person::{Person, client};
-use crate::accounts::{refused, refused_field, stack};
+use crate::accounts::{refused, refused_field, stack, unlimited};
+use crate::tracing::logged;
 use serde_json::{Value, json};
+use std::io::Write;
 use ureq::http::Method;
 
 #[test]
@@ -42,6 +45,34 @@ fn bids_raise_the_price_and_the_engine_bids_up_to_a_maximum() {
     assert_eq!((&now["reserve_met"], &now["bids"]), (&json!(true), &json!(4)), "{now}");
     assert!(!now.to_string().contains("987654321"), "the maximum is hidden: {now}");
     all_is_right(&stack);
+}
+
+#[test]
+fn no_program_logs_a_maximum_however_much_it_logs() {
+    const MAX: i64 = 987_654_321;
+    let all = unlimited().daemon_set("log.level", "trace").front_set("log.level", "trace");
+    let (mut stack, lines) = logged(all.daemon_set("log.slow_ms", 1).front_set("log.slow_ms", 1));
+    let client = client(&stack);
+    let [sam, ann, bob] = ["sam", "ann", "bob"].map(|name| Person::new(&client, name));
+    let id = open(&sam, &json!({}));
+    let once = json!({"amount": 100, "max_amount": MAX, "bid_id": "once"});
+    accepted(&ann, id, &once);
+    assert_eq!(bid(&ann, id, &once).status, 200);
+    accepted(&bob, id, &json!({"amount": 200}));
+    refused(&bid(&bob, id, &json!({"amount": 150, "max_amount": 150})), 409, "bid_too_low");
+    let mut port = Port::of(stack.bids_address(), &bob);
+    let other = open(&sam, &json!({}));
+    port.0.write_all(&bid64(other, bob.id, 300, MAX, 1)).expect("taken");
+    let (kind, said) = port.hear();
+    assert_eq!(kind, 2, "{said:?}");
+    stack.redis().kill();
+    let lost = bid(&ann, id, &json!({"amount": 400, "max_amount": MAX}));
+    assert_eq!(lost.status, 503, "{lost:?}");
+    let said = lines.all();
+    assert!(said.iter().any(|line| line.contains("\"DEBUG\"") && line.contains("a store is away")));
+    for line in said {
+        assert!(!line.contains(&MAX.to_string()), "{line}");
+    }
 }
 
 #[test]

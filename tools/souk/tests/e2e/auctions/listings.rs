@@ -2,6 +2,7 @@
 
 use super::{accepted, auction, bid, in_ms, open};
 use crate::accounts::person::{Person, client};
+use crate::accounts::picture::png;
 use crate::accounts::{refused, stack};
 use crate::client::Answer;
 use serde_json::{Value, json};
@@ -48,6 +49,42 @@ fn a_seller_may_change_and_cancel_until_somebody_bids() {
     assert_eq!(sam.json(Method::POST, &cancel, &json!({})).status, 200);
     assert_eq!(auction(&client, other)["state"], "cancelled");
     refused(&bid(&ann, other, &json!({"amount": 500})), 409, "auction_cancelled");
+}
+
+#[test]
+fn the_seller_alone_gives_an_auction_its_picture() {
+    let stack = stack();
+    let client = client(&stack);
+    let [sam, ann] = ["sam", "ann"].map(|name| Person::new(&client, name));
+    let id = open(&sam, &json!({}));
+    let path = format!("/api/v1/auctions/{id}/picture");
+    let kind = [("content-type", "image/png")];
+    let put = |who: &Person<'_>, bytes: &[u8]| who.send(Method::PUT, &path, &kind, bytes);
+    refused(&put(&ann, &png(300)), 403, "not_seller");
+    refused(&client.send(Method::PUT, &path, &kind, &png(300)), 401, "unauthenticated");
+    refused(&put(&sam, b"<html>"), 415, "picture_unsupported");
+    assert!(auction(&client, id)["picture"].is_null());
+
+    let answer = put(&sam, &png(300));
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let shown = auction(&client, id)["picture"].as_str().expect("a picture").to_owned();
+    assert_eq!(answer.json()["picture"], shown);
+    let (large, small) = (client.get(&shown), client.get(&format!("{shown}?size=64")));
+    assert_eq!((large.status, small.status), (200, 200));
+    assert!(large.header("content-type").starts_with("image/"));
+    assert!(small.body.len() < large.body.len());
+
+    // What was bid on keeps its picture.
+    accepted(&ann, id, &json!({"amount": 100}));
+    refused(&put(&sam, &png(200)), 409, "auction_has_bids");
+    refused(&sam.delete(&path), 409, "auction_has_bids");
+    let other = open(&sam, &json!({}));
+    let path = format!("/api/v1/auctions/{other}/picture");
+    assert_eq!(sam.send(Method::PUT, &path, &kind, &png(300)).status, 200);
+    refused(&ann.delete(&path), 403, "not_seller");
+    let dropped = sam.delete(&path);
+    assert_eq!(dropped.status, 200, "{dropped:?}");
+    assert!(auction(&client, other)["picture"].is_null());
 }
 
 #[test]

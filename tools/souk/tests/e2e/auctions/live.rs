@@ -161,6 +161,22 @@ fn watchers_hear_of_extensions_and_of_the_end() {
 }
 
 #[test]
+fn watchers_are_told_once_when_the_last_minute_begins() {
+    let stack = stack();
+    let client = client(&stack);
+    let [sam, ann] = ["sam", "ann"].map(|name| Person::new(&client, name));
+    let id = open(&sam, &json!({"end_at": in_ms(64_000)}));
+    let mut events = Events::open(stack.address(), id, "");
+    let soon = |message: &Value| message["notices"].to_string().contains("ending_soon");
+    let first = events.next();
+    assert!(!soon(&first), "more than a minute is left: {first}");
+    events.until(soon);
+    accepted(&ann, id, &json!({"amount": 200}));
+    let after = events.until(|message| message["sequence"] == 1);
+    assert!(!after.iter().any(soon), "{after:?}");
+}
+
+#[test]
 fn a_websocket_answers_pings_and_ends_with_a_close() {
     let stack = stack();
     let client = client(&stack);

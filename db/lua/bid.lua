@@ -1,23 +1,22 @@
 -- Decides offers on one auction in order: the twin of src/auctions/rules.rs. Accepted ones are
 -- appended to the auction's log under their sequence, until they are known to be committed.
--- KEYS[1] state, KEYS[2] log, KEYS[3] channel. ARGV[1] label of the owner, ARGV[2] now in ms,
--- ARGV[3] highest committed sequence, ARGV[4] and ARGV[5] time to live of state and log in ms,
--- ARGV[6] what is published before the sequence, ARGV[7] the sequence that the caller expects; then
--- for each offer bidder, amount, maximum and bid_id. Answers -1 if the state is not this owner's, or
--- not as it expects; else for each offer its verdict and what belongs to it. All numbers stay below
--- 2^53, where a Lua number is exact; times and sequences stay below 10^14, where one is written in
--- full.
+-- KEYS[1] state, KEYS[2] log, KEYS[3] channel. ARGV[1] label of the owner, ARGV[2] the sequence that
+-- the caller expects, ARGV[3] highest committed sequence, ARGV[4] and ARGV[5] time to live of state
+-- and log in ms, ARGV[6] what is published before the sequence; then for each offer the time at which
+-- it counts in ms, bidder, amount, maximum and bid_id. Answers -1 if the state is not this owner's,
+-- or not as it expects; else for each offer its verdict and what belongs to it. All numbers stay
+-- below 2^53, where a Lua number is exact; times and sequences stay below 10^14, where one is written
+-- in full.
 -- Neither replicas nor the append-only file need any of it: a server of another run never reads it.
 redis.set_repl(redis.REPL_NONE)
 local raw = redis.call('GET', KEYS[1])
 if not raw or string.byte(raw) == 102 then return -1 end
 local s = cmsgpack.unpack(raw)
-if s[1] ~= ARGV[1] or s[9] ~= tonumber(ARGV[7]) then return -1 end
+if s[1] ~= ARGV[1] or s[9] ~= tonumber(ARGV[2]) then return -1 end
 local seller, start_price, reserve, buy_now = s[2], s[3], s[4], s[5]
 local start_at, window, extensions = s[6], s[7], s[8]
 local sequence, price, leader, max = s[9], s[10], s[11], s[12]
 local ends, extended, last = s[13], s[14], s[15]
-local now = tonumber(ARGV[2])
 
 local function increment(of)
   for i = #s - 1, 17, -2 do
@@ -58,8 +57,9 @@ local function resolve(bidder, amount, most)
 end
 
 local before = sequence
-for i = 8, #ARGV, 4 do
-  local bidder, amount, most = tonumber(ARGV[i]), tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
+for i = 7, #ARGV, 5 do
+  local now, bidder = tonumber(ARGV[i]), tonumber(ARGV[i + 1])
+  local amount, most = tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3])
   local at = math.max(now, last)
   if now + 1000 < last then
     say(6)
@@ -78,8 +78,8 @@ for i = 8, #ARGV, 4 do
       elseif ends - at < window and extended < extensions then
         ends, extended = at + window, extended + 1
       end
-      local offer = ARGV[i] .. ' ' .. ARGV[i + 1] .. ' ' .. ARGV[i + 2]
-      redis.call('XADD', KEYS[2], sequence .. '-0', 'b', offer .. ' ' .. at .. ' ' .. ARGV[i + 3])
+      local offer = ARGV[i + 1] .. ' ' .. ARGV[i + 2] .. ' ' .. ARGV[i + 3]
+      redis.call('XADD', KEYS[2], sequence .. '-0', 'b', offer .. ' ' .. at .. ' ' .. ARGV[i + 4])
       say(0, price, leader)
       say(max, ends, extended)
       say(at)

@@ -90,13 +90,13 @@ pub async fn bid(
         return Err(NotDecided::Adopt);
     }
     let keys = Keys::of(id, held.run);
-    let now_ms = offers.iter().map(Waiting::time_ms).max().unwrap_or_default();
     let keys = [keys.state.as_bytes(), keys.log.as_bytes(), keys.channel.as_bytes()];
     let decided = redis.run_script(&redis.scripts.bid, &keys, |cmd| {
-        cmd.arg(&*held.label).arg(now_ms).arg(committed);
-        cmd.arg(ms(STATE_TTL)).arg(ms(LOG_TTL)).arg(owner).arg(held.sequence.get());
-        for Offer { bidder_id, amount, max_amount, bid_id } in offers.iter().map(|it| &it.offer) {
-            cmd.arg(*bidder_id).arg(*amount).arg(*max_amount);
+        cmd.arg(&*held.label).arg(held.sequence.get()).arg(committed);
+        cmd.arg(ms(STATE_TTL)).arg(ms(LOG_TTL)).arg(owner);
+        for waiting in offers {
+            let Offer { bidder_id, amount, max_amount, bid_id } = &waiting.offer;
+            cmd.arg(waiting.time_ms()).arg(*bidder_id).arg(*amount).arg(*max_amount);
             cmd.arg(bid_id.as_deref().unwrap_or_default());
         }
     });

@@ -30,6 +30,23 @@ fn bids_are_decided_in_order_and_are_durable_when_they_are_answered() {
 }
 
 #[test]
+fn each_of_the_offers_that_are_decided_together_counts_when_it_came() {
+    let stack = stack();
+    make(&stack, &[plain()]);
+    with_stores(&settings(&stack), async |stores| {
+        let (first, second, late) = tokio::join!(
+            bid_at(stores, 1, offer(2, 100), END - 2),
+            bid_at(stores, 1, offer(3, 200), END - 1),
+            bid_at(stores, 1, offer(2, 300), END),
+        );
+        let at = [first, second].map(|placed| placed.expect("it came in time").bid.at_ms);
+        assert_eq!(at, [END - 2, END - 1]);
+        assert_eq!(late, Err(BidError::Refused(Refusal::Ended { ends_at_ms: END })));
+        verified(&stack, 1, &plain());
+    });
+}
+
+#[test]
 fn what_cannot_be_bid_on_says_why() {
     let stack = stack();
     let later = Rules { start_at_ms: NOW + 1, ..plain() };

@@ -1,6 +1,7 @@
 -- Auctions. Money is in minor units of the currency. Times are Unix milliseconds: ends move by sums.
 -- `sequence` is the number of accepted bids, `head` the end of their chain. `ends_at_ms` is the
--- effective end, `outage_ms` the part of it that was added because bids could not be taken.
+-- effective end, `outage_ms` the part of it that was added because bids could not be taken, and
+-- `outages` says up to which outage.
 CREATE TABLE IF NOT EXISTS auctions (
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT,
   seller_id BIGINT UNSIGNED NOT NULL,
@@ -9,6 +10,7 @@ CREATE TABLE IF NOT EXISTS auctions (
   start_at_ms BIGINT NOT NULL,
   ends_at_ms BIGINT NOT NULL,
   outage_ms BIGINT NOT NULL DEFAULT 0,
+  outages BIGINT UNSIGNED NOT NULL DEFAULT 0,
   extended INT UNSIGNED NOT NULL DEFAULT 0,
   sequence BIGINT UNSIGNED NOT NULL DEFAULT 0,
   price BIGINT NOT NULL DEFAULT 0,
@@ -32,5 +34,6 @@ CREATE TABLE IF NOT EXISTS auctions (
   PRIMARY KEY (id),
   KEY auctions_end (phase, ends_at_ms, id),
   KEY auctions_start (phase, start_at_ms, id),
+  KEY auctions_outages (phase, outages, id),
   KEY auctions_seller (seller_id, id)
 ) ENGINE = InnoDB

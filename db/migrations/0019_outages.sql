@@ -3,6 +3,5 @@ CREATE TABLE IF NOT EXISTS outages (
   epoch BIGINT UNSIGNED NOT NULL,
   began_at_ms BIGINT NOT NULL,
   ended_at_ms BIGINT NOT NULL,
-  auctions BIGINT UNSIGNED NOT NULL,
   PRIMARY KEY (epoch)
 ) ENGINE = InnoDB

@@ -104,6 +104,8 @@ pub struct AuctionRow {
     pub extended: u32,
     /// Milliseconds that were added to the end because bids could not be taken.
     pub outage_ms: i64,
+    /// How many of all outages are in the end, whether or not they moved it.
+    pub outages: u64,
     /// Accepted bids; the number of the last one.
     pub sequence: u64,
     /// 0 while there are no bids.
@@ -324,6 +326,9 @@ pub struct Beat {
     /// How long no bid could be taken before this look, if that counts as an outage: auctions that
     /// were live then end later by as much. Told once, to whoever found it.
     pub outage_ms: Option<i64>,
+    /// Outages are still to be added to the ends of some auctions, none of which is taken over or
+    /// settled before. What is read of them meanwhile has the old end.
+    pub extending: bool,
     /// By how much a store's clock is ahead of ours, milliseconds: Redis' or the database's, that
     /// which is further off.
     pub skew_ms: i64,
@@ -370,7 +375,8 @@ impl Auctions {
 
     /// One look at both stores at this Unix time in milliseconds, which says that bids can be
     /// taken. If that could not be said for more than 1.5 seconds, by the clock of the database,
-    /// all auctions that were live are extended by as much. Call it several times a second.
+    /// all auctions that were live are extended by as much, in the background if they are many.
+    /// Call it several times a second.
     pub async fn beat(&self, now_ms: i64, deadline: Instant) -> Result<Beat, StoreError> {
         self.engine.beat(now_ms, deadline).await
     }

@@ -217,6 +217,10 @@ pub const BID_LOOKS_AT_ONCE: usize = 256;
 /// beats, so that a late one is none.
 pub const OUTAGE_MIN: Duration = Duration::from_millis(1_500);
 
+/// Auctions that are extended by an outage in one transaction: few enough to hold their locks
+/// briefly.
+pub const EXTENDED_AT_ONCE: usize = 1_000;
+
 /// Rows that are fenced at one look after Redis was away: one round trip's worth.
 pub const MEND_ROWS_MAX: usize = 512;
 

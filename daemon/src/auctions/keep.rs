@@ -23,8 +23,8 @@ pub struct Gate {
     breaker: RefCell<Breaker>,
     /// Woken when the next look is due earlier than it was.
     sooner: Notify,
-    /// Outages as of the last look that was well.
-    epoch: Cell<Option<u64>>,
+    /// Outages as of the last look that was well, and whether auctions were still to be extended.
+    epoch: Cell<Option<(u64, bool)>>,
     /// When that look began.
     well: Cell<Option<Instant>>,
 }
@@ -120,8 +120,8 @@ fn beaten(cx: &Context, beat: Beat) {
         let epoch = beat.epoch;
         tracing::warn!(outage_ms, epoch, "no bid could be taken; live auctions end later by it");
     }
-    let before = cx.gate.epoch.replace(Some(beat.epoch));
-    if before != Some(beat.epoch) {
+    let outages = Some((beat.epoch, beat.extending));
+    if cx.gate.epoch.replace(outages) != outages {
         cx.live.hear_all();
     }
 }

@@ -2,7 +2,7 @@
 //! arrive while a transaction runs share the next one; each succeeds or fails alone.
 
 use super::chain::first_head;
-use super::engine::may_be_out;
+use super::engine::{epoch, extend_one, may_move};
 use super::read::settlement;
 use super::rows::{AUCTION, auction_row, notification_text, outcome_text, steps_text, wrong};
 use super::{AuctionError, AuctionRow, Phase, Settled, SettlementRow, Terms};
@@ -180,10 +180,13 @@ async fn create(
 ) -> Result<Changed, Error> {
     let sql = format!(
         "INSERT INTO auctions SET seller_id = ?, salt = ?, head = ?, \
-         created_at_ms = ?, {TERMS}"
+         created_at_ms = ?, outages = ?, {TERMS}"
     );
+    // It has not lived through the outages so far.
+    let outages = epoch(conn).await?;
     let mut params: Vec<Value> =
         vec![seller_id.into(), salt.as_slice().into(), [0; 32].as_slice().into(), now_ms.into()];
+    params.push(outages.into());
     params.extend(values(terms));
     conn.exec_drop(sql, Params::Positional(params)).await?;
     let id = conn.last_insert_id().unwrap_or_default();
@@ -199,6 +202,7 @@ async fn create(
         outcome: None,
         extended: 0,
         outage_ms: 0,
+        outages,
         sequence: 0,
         price: 0,
         leader_id: 0,
@@ -211,10 +215,18 @@ async fn create(
     })))
 }
 
-/// The row as it is, locked until the end of the transaction.
+/// The row, locked until the end of the transaction, with all outages in its end.
 async fn lock(conn: &mut Conn, id: u64) -> Result<Option<AuctionRow>, Error> {
     let sql = format!("SELECT {AUCTION}, description FROM auctions WHERE id = ? FOR UPDATE");
-    conn.exec_first::<Row, _, _>(sql, (id,)).await?.map(auction_row).transpose()
+    let row = conn.exec_first::<Row, _, _>(&sql, (id,)).await?.map(auction_row).transpose()?;
+    let epoch = epoch(conn).await?;
+    match row {
+        Some(row) if row.is_behind(epoch) => {
+            extend_one(conn, id, row.outages, epoch).await?;
+            conn.exec_first::<Row, _, _>(&sql, (id,)).await?.map(auction_row).transpose()
+        }
+        row => Ok(row),
+    }
 }
 
 async fn by_seller(conn: &mut Conn, change: &BySeller) -> Result<Outcome, Error> {
@@ -274,7 +286,7 @@ async fn settle(
         }
         Phase::Open => {}
     }
-    if row.terms.end_at_ms > now_ms || may_be_out(conn).await? {
+    if row.terms.end_at_ms > now_ms || may_move(conn, row.outages).await? {
         return Ok(Some(Settled::Not));
     }
     if row.sequence != sequence {

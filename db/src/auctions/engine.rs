@@ -9,11 +9,12 @@
 mod adopt;
 mod commit;
 mod look;
+mod outages;
 mod room;
 mod script;
 mod work;
 
-pub(super) use look::may_be_out;
+pub(super) use outages::{epoch, extend_one, may_move};
 
 use super::{AuctionRow, Beat, BidError, CLOCK_SKEW_MAX_MS, News, Offer, Placed};
 use crate::error::{Server, StoreError};
@@ -26,7 +27,7 @@ use crate::slots::Slots;
 use commit::{Commit, Commits, Committed};
 use data_encoding::HEXLOWER;
 use foldhash::fast::RandomState;
-use look::{Ask, Looks, Said, mistaken};
+use look::{Ask, Looks, Pulse, Said, mistaken};
 use mysql_async::Opts;
 use room::{Answer, Closing, Crowd, Room, Rooms, Seat, Waiting};
 use script::Keys;
@@ -69,6 +70,7 @@ pub struct Engine {
     tell: OnceCell<Tell>,
     /// See [`Engine::finish_some`].
     unfinished: RefCell<BTreeSet<u64>>,
+    is_extending: Cell<bool>,
     /// Auctions that somebody listens to, and how many do.
     heard: RefCell<HashMap<u64, usize, RandomState>>,
     is_closing: Cell<bool>,
@@ -105,6 +107,7 @@ impl Engine {
             fences: Cell::new(0),
             tell: OnceCell::new(),
             unfinished: RefCell::default(),
+            is_extending: Cell::new(false),
             heard: RefCell::default(),
             is_closing: Cell::new(false),
         });
@@ -195,7 +198,8 @@ impl Engine {
         let of_redis = theirs - since() / 2 - now_ms;
         if of_redis.abs() > CLOCK_SKEW_MAX_MS {
             // No bid is taken with such clocks, so nothing is noted.
-            return Ok(Beat { epoch: self.epoch.get(), outage_ms: None, skew_ms: of_redis });
+            let epoch = self.epoch.get();
+            return Ok(Beat { epoch, outage_ms: None, extending: false, skew_ms: of_redis });
         }
         let Said::Beat(pulse) = self.looks.submit(Ask::Beat, deadline).await? else {
             return Err(mistaken());
@@ -208,7 +212,11 @@ impl Engine {
         let of_database = pulse.now_ms - since() - now_ms;
         let skew_ms = if of_database.abs() > of_redis.abs() { of_database } else { of_redis };
         self.finish_some();
-        Ok(Beat { epoch: pulse.epoch, outage_ms: pulse.outage_ms, skew_ms })
+        let Pulse { epoch, outage_ms, extending, .. } = pulse;
+        if extending {
+            self.extend();
+        }
+        Ok(Beat { epoch, outage_ms, extending, skew_ms })
     }
 
     /// Asks Redis for the time, and to write: full, or only to be read from, it tells the time all
@@ -218,6 +226,22 @@ impl Engine {
         let written =
             self.redis.issue(|cmd| cmd.arg("SET").arg(PROBE).arg(1).arg("PX").arg(PROBE_MS))?;
         Ok((time.await?, written.await?))
+    }
+
+    /// Extends the auctions that are behind, some at a time, between which others ask. What fails
+    /// is tried again after the next beat.
+    fn extend(self: &Rc<Self>) {
+        if self.is_extending.replace(true) {
+            return;
+        }
+        let engine = self.clone();
+        tokio_uring::spawn(async move {
+            while !engine.is_closing.get()
+                && let Ok(Said::Extended { more: true }) =
+                    engine.looks.submit(Ask::Extend, far()).await
+            {}
+            engine.is_extending.set(false);
+        });
     }
 
     /// Has bids committed that were decided and then lost their commit, in some auctions. What

@@ -9,7 +9,7 @@ use mysql_async::{Error, Row, Value};
 /// The columns of an [`AuctionRow`] but the last, in the order of [`auction_row`]: the description
 /// follows them, or an empty text where nobody reads it.
 pub const AUCTION: &str = "id, seller_id, phase, outcome, start_at_ms, ends_at_ms, outage_ms, \
-     extended, sequence, price, leader_id, leader_max, last_at_ms, head, salt, version, currency, \
+     outages, extended, sequence, price, leader_id, leader_max, last_at_ms, head, salt, version, currency, \
      start_price, reserve, buy_now, soft_window_ms, extensions_max, increments, picture, \
      created_at_ms, title";
 
@@ -49,7 +49,7 @@ pub fn auction_row(row: Row) -> Result<AuctionRow, Error> {
     let phase = phase(&columns.next::<String>()?)?;
     let outcome = columns.next::<Option<String>>()?.as_deref().map(outcome).transpose()?;
     let (start_at_ms, end_at_ms) = (columns.next()?, columns.next()?);
-    let (outage_ms, extended) = (columns.next()?, columns.next()?);
+    let (outage_ms, outages, extended) = (columns.next()?, columns.next()?, columns.next()?);
     let (sequence, price) = (columns.next()?, columns.next()?);
     let (leader_id, leader_max) = (columns.next()?, columns.next()?);
     let last_at_ms = columns.next()?;
@@ -83,6 +83,7 @@ pub fn auction_row(row: Row) -> Result<AuctionRow, Error> {
         outcome,
         extended,
         outage_ms,
+        outages,
         sequence,
         price,
         leader_id,
@@ -173,6 +174,11 @@ fn steps(text: &str) -> Result<Vec<Step>, Error> {
 }
 
 impl AuctionRow {
+    /// Whether outages, of which there were so many, are still to be added to the end.
+    pub(crate) fn is_behind(&self, epoch: u64) -> bool {
+        self.phase == Phase::Open && self.outages < epoch
+    }
+
     /// What the rules need to know of it.
     pub fn rules(&self) -> Rules {
         Rules {

@@ -1,6 +1,7 @@
 //! Auctions: what bids do, whoever takes them and whatever happens meanwhile.
 
 mod bids;
+mod outages;
 mod owners;
 mod twins;
 
@@ -41,9 +42,17 @@ pub fn plain() -> Rules {
 
 /// Makes auctions with these rules, numbered from 1 on.
 pub fn make(stack: &Stack, all: &[Rules]) {
+    // As much as a command line holds.
+    const AT_ONCE: usize = 100;
+    for (chunk, first) in all.chunks(AT_ONCE).zip((1..).step_by(AT_ONCE)) {
+        stack.sql(&inserts(chunk, first)).unwrap();
+    }
+}
+
+/// Statements that insert auctions, numbered from this one on.
+fn inserts(all: &[Rules], first: u64) -> String {
     let mut sql = String::new();
-    for (place, rules) in all.iter().enumerate() {
-        let id = place as u64 + 1;
+    for (rules, id) in all.iter().zip(first..) {
         let steps: Vec<String> =
             rules.increments.iter().map(|row| format!("[{},{}]", row.from, row.step)).collect();
         let Rules { seller_id, start_price, reserve, buy_now, .. } = rules;
@@ -58,7 +67,7 @@ pub fn make(stack: &Stack, all: &[Rules]) {
              'd');"
         );
     }
-    stack.sql(&sql).unwrap();
+    sql
 }
 
 /// An offer without a maximum and a name.

@@ -27,6 +27,7 @@ fn row(sequence: u64) -> AuctionRow {
         outcome: None,
         extended: 0,
         outage_ms: 0,
+        outages: 0,
         sequence,
         price: i64::try_from(sequence).expect("small"),
         leader_id: sequence,

@@ -221,6 +221,7 @@ mod tests {
             outcome: None,
             extended: 1_000,
             outage_ms: i64::MAX,
+            outages: u64::MAX,
             sequence: u64::MAX,
             price: MONEY_MAX,
             leader_id: u64::MAX - 1,

@@ -1,10 +1,11 @@
 //! What the bid engine asks the database, on a connection of its own; questions that wait together
 //! share a query.
 
-use crate::auctions::rows::{AUCTION, BID, auction_row, bid_row, wrong};
+use super::outages;
+use crate::auctions::rows::{AUCTION, BID, auction_row, bid_row};
 use crate::auctions::{AuctionRow, BidRow};
 use crate::error::{Server, StoreError};
-use crate::limits::{BID_LOOKS_AT_ONCE, BID_LOOKS_MAX, OUTAGE_MIN, TRANSACTION_MAX};
+use crate::limits::{BID_LOOKS_AT_ONCE, BID_LOOKS_MAX, TRANSACTION_MAX, WRITE_ATTEMPTS};
 use crate::mysql::{Kind, Line, Outcome, is_contention, json, meaning};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error, Row};
@@ -29,6 +30,8 @@ pub enum Ask {
     /// An auction's bids from one number to another, both included.
     Bids(u64, u64, u64),
     Beat,
+    /// Extend auctions by outages, some of them if many are behind.
+    Extend,
 }
 
 /// What the database says.
@@ -36,15 +39,22 @@ pub enum Said {
     Row(Option<Rc<AuctionRow>>),
     Bids(Vec<BidRow>),
     Beat(Pulse),
+    Extended {
+        /// Whether others are left.
+        more: bool,
+    },
 }
 
-/// How many outages there were, and the one that was found just now, milliseconds.
+/// How many outages there were, and the one that was found just now.
 #[derive(Debug, Clone, Copy)]
 pub struct Pulse {
     pub epoch: u64,
+    /// Milliseconds.
     pub outage_ms: Option<i64>,
     /// The server's clock, Unix milliseconds.
     pub now_ms: i64,
+    /// Whether outages are missing in the ends of some auctions.
+    pub extending: bool,
 }
 
 /// How the database is asked.
@@ -93,7 +103,8 @@ async fn answer(
                 Said::Bids(names.iter().filter_map(|name| named.get(name)).cloned().collect())
             }
             Ask::Bids(id, from, to) => Said::Bids(bids(conn, *id, *from, *to).await?),
-            Ask::Beat => Said::Beat(beat(conn).await?),
+            Ask::Beat => Said::Beat(outages::beat(conn).await?),
+            Ask::Extend => Said::Extended { more: outages::extend_some(conn).await? },
         };
         *outcome = Some(Ok(said));
     }
@@ -110,10 +121,35 @@ impl Ask {
     }
 }
 
+/// Rows as they are to be taken over: all outages are in their ends.
 async fn rows(conn: &mut Conn, ids: &[u64]) -> Result<BTreeMap<u64, Rc<AuctionRow>>, Error> {
     if ids.is_empty() {
         return Ok(BTreeMap::new());
     }
+    let epoch = outages::epoch(conn).await?;
+    let mut rows = read(conn, ids).await?;
+    let behind: Vec<u64> = rows.values().filter(|it| it.is_behind(epoch)).map(|it| it.id).collect();
+    if !behind.is_empty() {
+        for id in &behind {
+            extend(conn, &rows[id], epoch).await?;
+        }
+        rows.extend(read(conn, &behind).await?);
+    }
+    Ok(rows)
+}
+
+/// Extends an auction, again if that loses against others.
+async fn extend(conn: &mut Conn, row: &AuctionRow, epoch: u64) -> Result<(), Error> {
+    let mut attempts = 1..WRITE_ATTEMPTS;
+    loop {
+        match outages::extend_one(conn, row.id, row.outages, epoch).await {
+            Err(Error::Server(said)) if is_contention(said.code) && attempts.next().is_some() => {}
+            done => return done,
+        }
+    }
+}
+
+async fn read(conn: &mut Conn, ids: &[u64]) -> Result<BTreeMap<u64, Rc<AuctionRow>>, Error> {
     let columns = AUCTION.replace(", ", ", a.");
     let sql = format!(
         "SELECT a.{columns}, a.description \
@@ -160,84 +196,6 @@ pub async fn bids(conn: &mut Conn, id: u64, from: u64, to: u64) -> Result<Vec<Bi
     );
     let rows: Vec<Row> = conn.exec(sql, (id, from, to)).await?;
     rows.into_iter().map(bid_row).collect()
-}
-
-/// Now by the clock of the server, Unix milliseconds.
-const NOW: &str = "CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)";
-
-/// Milliseconds without a beat that are an outage.
-fn outage_min() -> i64 {
-    i64::try_from(OUTAGE_MIN.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// Whether there may be an outage that nobody has found yet: what is over by its end may go on.
-pub async fn may_be_out(conn: &mut Conn) -> Result<bool, Error> {
-    let sql = format!(
-        "SELECT alive_at_ms > 0 AND alive_at_ms < {NOW} - {} FROM auction_clock WHERE one = 1",
-        outage_min()
-    );
-    Ok(conn.query_first(sql).await?.unwrap_or(false))
-}
-
-/// Notes that bids can be taken, by the clock of the server, and how long they could not be.
-async fn beat(conn: &mut Conn) -> Result<Pulse, Error> {
-    let outage_min = outage_min();
-    // Nearly always this is all of it. A clock that goes back does not move it.
-    let alive = format!(
-        "UPDATE auction_clock SET alive_at_ms = GREATEST(alive_at_ms, {NOW}) \
-         WHERE one = 1 AND (alive_at_ms = 0 OR alive_at_ms >= {NOW} - {outage_min})"
-    );
-    conn.query_drop(alive).await?;
-    let look = format!(
-        "SELECT epoch, alive_at_ms >= {NOW} - {outage_min}, {NOW} FROM auction_clock WHERE one = 1"
-    );
-    let Some((epoch, is_alive, now_ms)) = conn.query_first::<(u64, bool, i64), _>(look).await?
-    else {
-        return Err(wrong("the clock has no row"));
-    };
-    if is_alive {
-        return Ok(Pulse { epoch, outage_ms: None, now_ms });
-    }
-    loop {
-        match extend(conn, NOW, outage_min).await {
-            Ok(pulse) => return Ok(pulse),
-            Err(Error::Server(said)) if is_contention(said.code) => {
-                conn.query_drop("ROLLBACK").await?;
-            }
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// Extends the auctions that were live while no bid could be taken. Who comes second finds that it
-/// is done.
-async fn extend(conn: &mut Conn, now: &str, outage_min: i64) -> Result<Pulse, Error> {
-    conn.query_drop("START TRANSACTION").await?;
-    let sql = "SELECT epoch, alive_at_ms FROM auction_clock WHERE one = 1 FOR UPDATE";
-    let clock: Option<(u64, i64)> = conn.query_first(sql).await?;
-    let (epoch, began) = clock.ok_or_else(|| wrong("the clock has no row"))?;
-    let now: Option<i64> = conn.query_first(format!("SELECT {now}")).await?;
-    let now = now.ok_or_else(|| wrong("the server has no clock"))?;
-    if began == 0 || now - began <= outage_min {
-        conn.query_drop("COMMIT").await?;
-        return Ok(Pulse { epoch, outage_ms: None, now_ms: now });
-    }
-    // What somebody has bought stays bought.
-    // The version too, so that a seller who edits one without bids does not undo it unseen.
-    let sql = "UPDATE auctions \
-         SET ends_at_ms = ends_at_ms + (? - GREATEST(?, start_at_ms)), \
-           outage_ms = outage_ms + (? - GREATEST(?, start_at_ms)), \
-           version = version + (sequence = 0) \
-         WHERE phase = 'open' AND ends_at_ms > ? AND start_at_ms < ? \
-           AND (buy_now IS NULL OR price < buy_now)";
-    conn.exec_drop(sql, (now, began, now, began, began, now)).await?;
-    let auctions = conn.affected_rows();
-    let sql = "INSERT INTO outages (epoch, began_at_ms, ended_at_ms, auctions) VALUES (?, ?, ?, ?)";
-    conn.exec_drop(sql, (epoch + 1, began, now, auctions)).await?;
-    let sql = "UPDATE auction_clock SET alive_at_ms = ?, epoch = ? WHERE one = 1";
-    conn.exec_drop(sql, (now, epoch + 1)).await?;
-    conn.query_drop("COMMIT").await?;
-    Ok(Pulse { epoch: epoch + 1, outage_ms: Some(now - began), now_ms: now })
 }
 
 /// An answer to another question, which cannot be.

@@ -1,0 +1,150 @@
+//! Times in which nobody could bid: they are found by a clock in the database, which stands still
+//! meanwhile, and make auctions end later.
+//!
+//! An outage is noted at once, so that bids are taken again whatever the number of auctions. Each
+//! auction knows how many outages are in its end. Those that are behind are extended some at a
+//! time, and at the latest when somebody takes an auction over, changes it or would settle it.
+
+use super::look::Pulse;
+use crate::auctions::rows::wrong;
+use crate::limits::{EXTENDED_AT_ONCE, OUTAGE_MIN};
+use crate::mysql::is_contention;
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Error, Params};
+
+/// Now by the clock of the server, Unix milliseconds.
+const NOW: &str = "CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)";
+
+/// Milliseconds without a beat that are an outage.
+fn outage_min() -> i64 {
+    i64::try_from(OUTAGE_MIN.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Whether an auction's end may still move by an outage: one that nobody has noted yet, or one that
+/// is not among the so many that are in it.
+pub async fn may_move(conn: &mut Conn, outages: u64) -> Result<bool, Error> {
+    let sql = format!(
+        "SELECT epoch > ? OR (alive_at_ms > 0 AND alive_at_ms < {NOW} - {}) \
+         FROM auction_clock WHERE one = 1",
+        outage_min()
+    );
+    Ok(conn.exec_first(sql, (outages,)).await?.unwrap_or(false))
+}
+
+/// Outages so far.
+pub async fn epoch(conn: &mut Conn) -> Result<u64, Error> {
+    let epoch = conn.query_first("SELECT epoch FROM auction_clock WHERE one = 1").await?;
+    epoch.ok_or_else(|| wrong("the clock has no row"))
+}
+
+/// Notes that bids can be taken, by the clock of the server, and how long they could not be.
+pub async fn beat(conn: &mut Conn) -> Result<Pulse, Error> {
+    let outage_min = outage_min();
+    // Nearly always this is all of it. A clock that goes back does not move it.
+    let alive = format!(
+        "UPDATE auction_clock SET alive_at_ms = GREATEST(alive_at_ms, {NOW}) \
+         WHERE one = 1 AND (alive_at_ms = 0 OR alive_at_ms >= {NOW} - {outage_min})"
+    );
+    conn.query_drop(alive).await?;
+    let look = format!(
+        "SELECT epoch, alive_at_ms >= {NOW} - {outage_min}, {NOW} FROM auction_clock WHERE one = 1"
+    );
+    let Some((epoch, is_alive, now_ms)) = conn.query_first::<(u64, bool, i64), _>(look).await?
+    else {
+        return Err(wrong("the clock has no row"));
+    };
+    let mut pulse = match is_alive {
+        true => Pulse { epoch, outage_ms: None, now_ms, extending: false },
+        false => note(conn, outage_min).await?,
+    };
+    pulse.extending = furthest_behind(conn).await?.is_some_and(|outages| outages < pulse.epoch);
+    Ok(pulse)
+}
+
+/// Notes an outage that ends now, however often others are faster.
+async fn note(conn: &mut Conn, outage_min: i64) -> Result<Pulse, Error> {
+    loop {
+        match try_note(conn, outage_min).await {
+            Err(Error::Server(said)) if is_contention(said.code) => {
+                conn.query_drop("ROLLBACK").await?;
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Who comes second finds that it is done.
+async fn try_note(conn: &mut Conn, outage_min: i64) -> Result<Pulse, Error> {
+    conn.query_drop("START TRANSACTION").await?;
+    let sql = "SELECT epoch, alive_at_ms FROM auction_clock WHERE one = 1 FOR UPDATE";
+    let clock: Option<(u64, i64)> = conn.query_first(sql).await?;
+    let (epoch, began) = clock.ok_or_else(|| wrong("the clock has no row"))?;
+    let now: Option<i64> = conn.query_first(format!("SELECT {NOW}")).await?;
+    let now_ms = now.ok_or_else(|| wrong("the server has no clock"))?;
+    if began == 0 || now_ms - began <= outage_min {
+        conn.query_drop("COMMIT").await?;
+        return Ok(Pulse { epoch, outage_ms: None, now_ms, extending: false });
+    }
+    let epoch = epoch + 1;
+    let sql = "INSERT INTO outages (epoch, began_at_ms, ended_at_ms) VALUES (?, ?, ?)";
+    conn.exec_drop(sql, (epoch, began, now_ms)).await?;
+    let sql = "UPDATE auction_clock SET alive_at_ms = ?, epoch = ? WHERE one = 1";
+    conn.exec_drop(sql, (now_ms, epoch)).await?;
+    conn.query_drop("COMMIT").await?;
+    Ok(Pulse { epoch, outage_ms: Some(now_ms - began), now_ms, extending: true })
+}
+
+/// The fewest outages that are in the end of an open auction; `None` without such auctions.
+async fn furthest_behind(conn: &mut Conn) -> Result<Option<u64>, Error> {
+    let sql = "SELECT outages FROM auctions WHERE phase = 'open' ORDER BY outages LIMIT 1";
+    conn.query_first(sql).await
+}
+
+/// Extends some of the auctions that are furthest behind. Whether others are left.
+pub async fn extend_some(conn: &mut Conn) -> Result<bool, Error> {
+    let epoch = epoch(conn).await?;
+    let Some(outages) = furthest_behind(conn).await?.filter(|outages| *outages < epoch) else {
+        return Ok(false);
+    };
+    let which = format!("ORDER BY id LIMIT {EXTENDED_AT_ONCE}");
+    match extend(conn, outages, &which, ()).await {
+        Ok(()) => Ok(true),
+        // Somebody else extends them, or bids on them: there is another time.
+        Err(Error::Server(said)) if is_contention(said.code) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// Extends one auction whose end has so many outages in it by those that came since.
+pub async fn extend_one(conn: &mut Conn, id: u64, outages: u64, epoch: u64) -> Result<(), Error> {
+    for outages in outages..epoch {
+        extend(conn, outages, "AND id = ?", (id,)).await?;
+    }
+    Ok(())
+}
+
+/// Extends open auctions by the outage after so many. What somebody has bought stays bought. The
+/// version changes too, so that a seller who edits one without bids does not undo it unseen.
+async fn extend(
+    conn: &mut Conn,
+    outages: u64,
+    which: &str,
+    params: impl Into<Params> + Send,
+) -> Result<(), Error> {
+    let sql = "SELECT began_at_ms, ended_at_ms FROM outages WHERE epoch = ?";
+    let outage: Option<(i64, i64)> = conn.exec_first(sql, (outages + 1,)).await?;
+    let (began, ended) = outage.ok_or_else(|| wrong("an outage has no row"))?;
+    // Numbers, not parameters: the caller's come after them. The end changes last, since each
+    // assignment sees those before it.
+    let was_live = format!(
+        "(ends_at_ms > {began} AND start_at_ms < {ended} \
+          AND (buy_now IS NULL OR price < buy_now))"
+    );
+    let by = format!("IF({was_live}, {ended} - GREATEST({began}, start_at_ms), 0)");
+    let sql = format!(
+        "UPDATE auctions SET outages = outages + 1, outage_ms = outage_ms + {by}, \
+           version = version + ({was_live} AND sequence = 0), ends_at_ms = ends_at_ms + {by} \
+         WHERE phase = 'open' AND outages = {outages} {which}"
+    );
+    conn.exec_drop(sql, params).await
+}

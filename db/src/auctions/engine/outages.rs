@@ -57,7 +57,7 @@ pub async fn beat(conn: &mut Conn) -> Result<Pulse, Error> {
         true => Pulse { epoch, outage_ms: None, now_ms, extending: false },
         false => note(conn, outage_min).await?,
     };
-    pulse.extending = furthest_behind(conn).await?.is_some_and(|outages| outages < pulse.epoch);
+    pulse.extending = is_extending(conn).await?;
     Ok(pulse)
 }
 
@@ -94,25 +94,50 @@ async fn try_note(conn: &mut Conn, outage_min: i64) -> Result<Pulse, Error> {
     Ok(Pulse { epoch, outage_ms: Some(now_ms - began), now_ms, extending: true })
 }
 
-/// The fewest outages that are in the end of an open auction; `None` without such auctions.
-async fn furthest_behind(conn: &mut Conn) -> Result<Option<u64>, Error> {
-    let sql = "SELECT outages FROM auctions WHERE phase = 'open' ORDER BY outages LIMIT 1";
-    conn.query_first(sql).await
+/// Whether outages are still to be added to the ends of auctions.
+async fn is_extending(conn: &mut Conn) -> Result<bool, Error> {
+    // The last one is done last.
+    let sql = "SELECT NOT is_done FROM outages ORDER BY epoch DESC LIMIT 1";
+    Ok(conn.query_first(sql).await?.unwrap_or(false))
 }
 
-/// Extends some of the auctions that are furthest behind. Whether others are left.
+/// Extends the next auctions. Whether others are left; not if somebody else is at it.
 pub async fn extend_some(conn: &mut Conn) -> Result<bool, Error> {
-    let epoch = epoch(conn).await?;
-    let Some(outages) = furthest_behind(conn).await?.filter(|outages| *outages < epoch) else {
+    // One outage after the other.
+    let sql = "SELECT MIN(epoch) FROM outages WHERE is_done = FALSE";
+    let first: Option<Option<u64>> = conn.query_first(sql).await?;
+    let Some(epoch) = first.flatten() else { return Ok(false) };
+    conn.query_drop("START TRANSACTION").await?;
+    let extended = extend_next(conn, epoch).await;
+    let end = if extended.is_ok() { "COMMIT" } else { "ROLLBACK" };
+    conn.query_drop(end).await?;
+    match extended {
+        // Somebody bids on one of them: there is another time.
+        Err(Error::Server(said)) if is_contention(said.code) => Ok(true),
+        extended => extended,
+    }
+}
+
+/// The row of the outage says how far it has come, so a walk goes on where another one ended, and
+/// meets no entry of the index that it has moved before.
+async fn extend_next(conn: &mut Conn, epoch: u64) -> Result<bool, Error> {
+    let sql = "SELECT extended_to FROM outages WHERE epoch = ? AND is_done = FALSE \
+         FOR UPDATE SKIP LOCKED";
+    let Some(after) = conn.exec_first::<u64, _, _>(sql, (epoch,)).await? else {
         return Ok(false);
     };
-    let which = format!("ORDER BY id LIMIT {EXTENDED_AT_ONCE}");
-    match extend(conn, outages, &which, ()).await {
-        Ok(()) => Ok(true),
-        // Somebody else extends them, or bids on them: there is another time.
-        Err(Error::Server(said)) if is_contention(said.code) => Ok(true),
-        Err(error) => Err(error),
-    }
+    let sql = format!(
+        "SELECT MAX(id) FROM (SELECT id FROM auctions FORCE INDEX (auctions_outages) \
+         WHERE phase = 'open' AND outages = ? AND id > ? ORDER BY id LIMIT {EXTENDED_AT_ONCE}) AS d"
+    );
+    let last: Option<Option<u64>> = conn.exec_first(sql, (epoch - 1, after)).await?;
+    let Some(last) = last.flatten() else {
+        let sql = "UPDATE outages SET is_done = TRUE WHERE epoch = ?";
+        return conn.exec_drop(sql, (epoch,)).await.map(|()| true);
+    };
+    extend(conn, epoch - 1, "AND id > ? AND id <= ?", (after, last)).await?;
+    let sql = "UPDATE outages SET extended_to = ? WHERE epoch = ?";
+    conn.exec_drop(sql, (last, epoch)).await.map(|()| true)
 }
 
 /// Extends one auction whose end has so many outages in it by those that came since.

@@ -73,7 +73,7 @@ fn an_outage_extends_what_was_live_once_whoever_finds_it() {
 /// seconds, the second hid their end.
 fn two_outages() -> String {
     format!(
-        "INSERT INTO outages VALUES (1, {NOW}, {NOW} + 10000), (2, {END} - 1000, {END} + 5000); \
+        "INSERT INTO outages (epoch, began_at_ms, ended_at_ms) VALUES (1, {NOW}, {NOW} + 10000), (2, {END} - 1000, {END} + 5000); \
          UPDATE auction_clock SET epoch = 2"
     )
 }

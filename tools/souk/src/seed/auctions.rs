@@ -48,10 +48,10 @@ type Lot = (u64, String, String, i64, i64, String, &'static str, i64, Option<i64
 
 const INSERT: &str = "INSERT INTO auctions (seller_id, title, description, start_at_ms, \
        ends_at_ms, salt, currency, start_price, reserve, buy_now, increments, soft_window_ms, \
-       extensions_max, created_at_ms, head) \
+       extensions_max, created_at_ms, outages, head) \
      SELECT d.seller, d.title, d.description, d.begins, d.ends, UNHEX(d.salt), d.currency, \
        d.price, d.reserve, d.buy_now, '[[0,50],[5000,100],[20000,500],[100000,1000]]', 30000, 20, \
-       d.begins, REPEAT('\\0', 32) \
+       d.begins, (SELECT epoch FROM auction_clock WHERE one = 1), REPEAT('\\0', 32) \
      FROM JSON_TABLE(?, '$[*]' COLUMNS (seller BIGINT UNSIGNED PATH '$[0]', \
        title VARCHAR(120) PATH '$[1]', description VARCHAR(4000) PATH '$[2]', \
        begins BIGINT PATH '$[3]', ends BIGINT PATH '$[4]', salt CHAR(32) PATH '$[5]', \

@@ -51,6 +51,8 @@ fn seeded_auctions_are_live_right_and_of_demo_users() {
     seed(&stack, "30");
     let first = auctions("1500");
     assert!(first.stdout.contains("added 1500 auctions"), "{first:?}");
+    // Those that come after an outage were not live in it.
+    stack.sql("UPDATE auction_clock SET epoch = 1").unwrap();
     let again = auctions("1600");
     assert!(again.stdout.contains("added 100 auctions"), "{again:?}");
     let live = "SELECT COUNT(*), COUNT(DISTINCT title), COUNT(DISTINCT seller_id) \
@@ -58,6 +60,8 @@ fn seeded_auctions_are_live_right_and_of_demo_users() {
         WHERE a.phase = 'open' AND a.start_at_ms < UNIX_TIMESTAMP() * 1000 \
         AND a.ends_at_ms > UNIX_TIMESTAMP() * 1000";
     assert_eq!(stack.sql(live).unwrap().trim(), "1600\t1600\t30");
+    let outages = "SELECT outages, COUNT(*) FROM auctions GROUP BY outages ORDER BY outages";
+    assert_eq!(stack.sql(outages).unwrap().trim(), "0\t1500\n1\t100");
     let verified = souk(&["auction", "verify", "--all", "--mysql", &url]);
     assert!(verified.stdout.contains("checked 1600 auctions"), "{verified:?}");
     assert_eq!(verified.code, Some(0), "{verified:?}");

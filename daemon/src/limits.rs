@@ -259,10 +259,10 @@ pub const PROBE_FIRST: Duration = Duration::from_millis(100);
 /// Longest pause between two such looks.
 pub const PROBE_MAX: Duration = Duration::from_secs(1);
 
-/// Pause between two looks for auctions that are over.
+/// Pause between two looks for auctions that are over, when the first has found them all.
 pub const SETTLE_EVERY: Duration = Duration::from_millis(200);
 
-/// Auctions that are settled between two looks.
+/// Auctions that one look finds.
 pub const SETTLE_BATCH: u32 = 64;
 
 /// Most auctions that one look takes, when all that it found before could not be settled.

@@ -141,9 +141,14 @@ pub async fn settle(cx: &Context, shard: u32, shards: u32) {
         match share {
             Ok(share) => {
                 away = false;
+                let full = share.found >= limit as usize;
                 // Those that cannot be settled must not be all that is ever seen.
-                let stuck = share.found >= limit as usize && share.settled == 0;
+                let stuck = full && share.settled == 0;
                 limit = if stuck { (limit * 2).min(SETTLE_BATCH_MAX) } else { SETTLE_BATCH };
+                if full && !stuck {
+                    // Many end at once: more of them wait.
+                    continue;
+                }
             }
             // Once: what follows says the same until it is over.
             Err(error) if !away => {

@@ -17,8 +17,10 @@ test: setup-test
 	$(CARGO) build --workspace --all-targets --locked
 	$(CARGO) test --workspace --locked
 
+# Programs and tests together: alone, the programs take other features of their libraries, and most
+# of these are built again.
 build:
-	$(CARGO) build --workspace
+	$(CARGO) build --workspace --all-targets
 
 fmt:
 	$(CARGO) fmt --all

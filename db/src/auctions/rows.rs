@@ -9,8 +9,8 @@ use mysql_async::{Error, Row, Value};
 /// The columns of an [`AuctionRow`] but the last, in the order of [`auction_row`]: the description
 /// follows them, or an empty text where nobody reads it.
 pub const AUCTION: &str = "id, seller_id, phase, outcome, start_at_ms, ends_at_ms, outage_ms, \
-     outages, extended, sequence, price, leader_id, leader_max, last_at_ms, head, salt, version, currency, \
-     start_price, reserve, buy_now, soft_window_ms, extensions_max, increments, picture, \
+     outages, extended, sequence, price, leader_id, leader_max, last_at_ms, head, salt, version, \
+     currency, start_price, reserve, buy_now, soft_window_ms, extensions_max, increments, picture, \
      created_at_ms, title";
 
 /// The columns of a [`BidRow`], in the order of [`bid_row`].

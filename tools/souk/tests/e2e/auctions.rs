@@ -23,7 +23,7 @@ use ureq::http::Method;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A time so far from now, as the API has it.
-fn in_ms(ms: i64) -> String {
+pub fn in_ms(ms: i64) -> String {
     format!("{:.3}", Timestamp::now() + SignedDuration::from_millis(ms))
 }
 

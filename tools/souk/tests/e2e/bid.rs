@@ -2,9 +2,13 @@
 
 use crate::accounts::person::{PASSWORD, Person};
 use crate::accounts::unlimited;
+use crate::auctions;
 use crate::client::Client;
-use crate::command::souk;
+use crate::command::{souk, souk_command};
+use serde_json::json;
+use std::io::Write;
 use std::net::TcpListener;
+use std::process::Stdio;
 
 #[test]
 fn souk_bid_logs_in_shows_each_frame_and_says_what_is_wrong() {
@@ -48,4 +52,29 @@ fn souk_bid_logs_in_shows_each_frame_and_says_what_is_wrong() {
     let nobody = souk(&["bid", "9", "1", "--connect", &free, "--token", &ada.token]);
     assert!(nobody.stderr.contains(&format!("cannot connect to {free}")), "{nobody:?}");
     assert!(nobody.stderr.contains("[bids] listen"), "{nobody:?}");
+}
+
+#[test]
+fn souk_bid_watches_an_auction_to_its_end() {
+    let stack = unlimited().start().expect("the stack starts");
+    let client = Client::new(stack.address());
+    let [sam, ann] = ["sam", "ann"].map(|name| Person::new(&client, name));
+    let id = auctions::open(&sam, &json!({"end_at": auctions::in_ms(3_000)}));
+    let (auction, url) = (id.to_string(), stack.http());
+    let args = ["bid", &auction, "--watch", "--connect", stack.bids_address()];
+    let mut watching = souk_command(&[&args[..], &["--user", "ann", "--url", &url]].concat())
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    // Who is no terminal gives the password as a line.
+    let mut input = watching.stdin.take().expect("piped");
+    writeln!(input, "{PASSWORD}").expect("taken");
+    auctions::accepted(&ann, id, &json!({"amount": 200}));
+    let seen = watching.wait_with_output().expect("ends with the auction");
+    let text = String::from_utf8_lossy(&seen.stdout);
+    assert!(seen.status.success(), "{seen:?}");
+    let has = |words: &[&str]| text.lines().any(|line| words.iter().all(|it| line.contains(it)));
+    assert!(has(&["sequence=1", "price=200", "live"]), "{text}");
+    assert!(has(&["sequence=1", "price=200", "ended", "sold"]), "{text}");
+    assert!(!text.contains(PASSWORD), "{text}");
 }

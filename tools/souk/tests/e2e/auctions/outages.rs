@@ -38,6 +38,9 @@ fn without(away: impl Fn(&mut Stack), back: impl Fn(&mut Stack)) {
     back(&mut stack);
     let body = json!({"amount": 300, "bid_id": "during"});
     eventually("bids are taken again", || [200, 201].contains(&bid(&bob, id, &body).status));
+    // Reads have connections of their own, which may be back a moment later.
+    let path = format!("/api/v1/auctions/{id}");
+    eventually("it can be read again", || client.get(&path).status == 200);
     let after = auction(&client, id);
     let added = ends_at(&after).as_millisecond() - before.as_millisecond();
     assert_eq!(after["outage_ms"], added, "{after}");

@@ -36,6 +36,7 @@ local function resolve(bidder, amount, most)
   local buys = buy_now > 0 and amount >= buy_now
   local minimum = start_price
   if sequence > 0 then minimum = price + increment(price) end
+  if buy_now > 0 then minimum = math.min(minimum, buy_now) end
   if sequence > 0 and leader == bidder and not buys then
     if most <= amount or most <= max then return false, 4, price, minimum end
     max = most

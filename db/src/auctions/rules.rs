@@ -105,13 +105,13 @@ impl Rules {
         row.map_or(1, |row| row.step)
     }
 
-    /// The least that is accepted next.
+    /// The least that is accepted next: never more than the price that ends the auction.
     pub fn minimum(&self, state: &State) -> i64 {
-        if state.sequence == 0 {
-            self.start_price
-        } else {
-            state.price + self.increment(state.price)
-        }
+        let minimum = match state.sequence {
+            0 => self.start_price,
+            _ => state.price + self.increment(state.price),
+        };
+        if self.buy_now > 0 { minimum.min(self.buy_now) } else { minimum }
     }
 
     /// Decides a bid that came now, Unix time in milliseconds, and changes the state if it is

@@ -164,6 +164,10 @@ fn refused(refusal: Refusal) -> BidRefused {
         Refusal::NotStarted => of_code(Code::AuctionNotStarted),
         Refusal::Ended { ends_at_ms } => BidRefused { ends_at_ms, ..of_code(Code::AuctionEnded) },
         Refusal::OwnAuction => of_code(Code::OwnAuction),
+        // As the auction shows it: before the first bid its price is the one at which it starts.
+        Refusal::TooLow { price: 0, minimum } => {
+            BidRefused { price: minimum, minimum, ..of_code(Code::BidTooLow) }
+        }
         Refusal::AlreadyLeading { price, minimum } => {
             BidRefused { price, minimum, ..of_code(Code::AlreadyLeading) }
         }

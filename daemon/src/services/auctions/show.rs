@@ -180,8 +180,7 @@ pub(super) fn reserve_met(row: &AuctionRow) -> bool {
 
 /// The least that is accepted next: the price that ends the auction always is.
 pub(super) fn minimum(row: &AuctionRow) -> i64 {
-    let minimum = row.rules().minimum(&row.state());
-    row.terms.buy_now.map_or(minimum, |buy_now| minimum.min(buy_now))
+    row.rules().minimum(&row.state())
 }
 
 #[cfg(test)]

@@ -21,6 +21,9 @@ fn bids_raise_the_price_and_the_engine_bids_up_to_a_maximum() {
     assert_eq!(first["reserve_met"], false);
     assert_eq!(first.get("reserve"), None, "the amount is hidden: {first}");
 
+    let low = refused(&bid(&ann, id, &json!({"amount": 99})), 409, "bid_too_low");
+    assert_eq!((&low["price"], &low["minimum"]), (&json!(100), &json!(100)), "as it is shown");
+
     let done = accepted(&ann, id, &json!({"amount": 100, "max_amount": 300, "bid_id": "a1"}));
     assert_eq!(done["auction_id"], id);
     assert_eq!(done["bid_id"], "a1");

@@ -74,7 +74,9 @@ fn who_pays_the_price_to_buy_now_ends_the_auction() {
     let client = client(&stack);
     let [sam, ann, bob] = ["sam", "ann", "bob"].map(|name| Person::new(&client, name));
     let id = open(&sam, &json!({"buy_now": 5_000}));
-    accepted(&ann, id, &json!({"amount": 200}));
+    accepted(&ann, id, &json!({"amount": 4_995}));
+    let low = refused(&bid(&bob, id, &json!({"amount": 4_999})), 409, "bid_too_low");
+    assert_eq!((&low["price"], &low["minimum"]), (&json!(4_995), &json!(5_000)), "{low}");
     let bought = accepted(&bob, id, &json!({"amount": 7_000}));
     assert_eq!((&bought["price"], &bought["leading"]), (&json!(5_000), &json!(true)), "{bought}");
     assert_eq!(settled(&client, id)["outcome"], "sold");

@@ -3,6 +3,7 @@
 use super::super::{code, in_shop, on_own_stores, on_stores};
 use super::{bid, offer, offers, put_up, why};
 use souk_proto::Code;
+use souk_proto::common::Caller;
 use soukd::auctions::keep;
 use std::time::Duration;
 
@@ -25,6 +26,29 @@ fn each_offer_takes_a_token_and_those_without_one_are_refused_by_themselves() {
             assert_eq!(code(again), Code::RateLimited);
             shop.clock.pass(Duration::from_secs(1));
             assert!(offers(shop, &ann, id, vec![offer(1_000)]).await.is_ok());
+        },
+    );
+}
+
+#[test]
+fn bids_are_limited_per_address_and_per_user() {
+    on_stores(
+        |settings| {
+            settings.limits.enabled = true;
+            (settings.limits.bid_per_s, settings.limits.bid_burst) = (1, 3);
+        },
+        async |shop, _| {
+            let seller = shop.enter("sal").await;
+            let (ann, bob) = (shop.enter("ann").await, shop.enter("bob").await);
+            let id = put_up(shop, &seller, |_| ()).await.expect("put up").id;
+            let at = |who: &Caller, last| Caller { address: vec![192, 0, 2, last], ..who.clone() };
+            offers(shop, &at(&ann, 1), id, vec![offer(1_000); 3]).await.expect("all are admitted");
+            let one = || vec![offer(9_000)];
+            let same_address = offers(shop, &at(&bob, 1), id, one()).await;
+            assert_eq!(code(same_address), Code::RateLimited);
+            let same_user = offers(shop, &at(&ann, 2), id, one()).await;
+            assert_eq!(code(same_user), Code::RateLimited);
+            assert!(offers(shop, &at(&bob, 3), id, one()).await.is_ok(), "neither");
         },
     );
 }

@@ -9,6 +9,7 @@ use crate::drain::{Event, Events};
 use crate::measures;
 use crate::shard::{self, Plan};
 use souk_db::migrate::{MigrateError, SchemaState};
+use souk_db::operator::durability::{self, Loose};
 use souk_db::{StoreError, StoreSettings};
 use souk_meter::{Admin, AdminError, Hub, Queue};
 use souk_process::SettingsError;
@@ -106,7 +107,7 @@ pub fn run(settings: Settings) -> Result<(), StartupError> {
     let listener =
         door::listen(address).map_err(|source| StartupError::Listen { address, source })?;
     let bound = listener.local_addr().map_err(system("read the listening address"))?;
-    check_schema(&mysql_url)?;
+    check_database(&mysql_url)?;
     let shared = Shared::new(&settings)?;
     let waiting = Arc::clone(&shared);
     hub.queue(Queue::Argon2, move || waiting.hashing.waiting() as u64);
@@ -231,16 +232,28 @@ impl Launch {
     }
 }
 
-/// Refuses a schema that is not the one this program was built for.
-fn check_schema(url: &str) -> Result<(), StartupError> {
+/// Refuses a schema that is not the one this program was built for, and warns of a server that
+/// acknowledges what it has not flushed.
+fn check_database(url: &str) -> Result<(), StartupError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(system("start the runtime for the schema check"))?;
+        .map_err(system("start the runtime for the look at the database"))?;
     match runtime.block_on(souk_db::migrate::check(url))? {
-        SchemaState::Current => Ok(()),
-        state => Err(StartupError::Schema(state)),
+        SchemaState::Current => {}
+        state => return Err(StartupError::Schema(state)),
     }
+    match runtime.block_on(durability::loose(url)) {
+        Ok(loose) => loose.iter().for_each(|Loose { setting, value }| {
+            tracing::warn!(
+                setting,
+                value,
+                "a crash of the database's machine can take acknowledged writes away; set it to 1"
+            );
+        }),
+        Err(error) => tracing::warn!(%error, "the database does not tell how durable commits are"),
+    }
+    Ok(())
 }
 
 fn store_settings(settings: &Settings, mysql_url: String) -> StoreSettings {

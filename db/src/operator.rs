@@ -1,6 +1,7 @@
 //! What an operator's tools do with the database: one connection, any tokio runtime, no ring.
 
 pub mod auctions;
+pub mod durability;
 pub mod recount;
 pub mod seasons;
 pub mod tokens;

@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 
 use redis::ErrorKind;
 use souk_db::migrate::{SchemaState, check};
+use souk_db::operator::durability::{self, Loose};
 use souk_stack::find_program;
 
 use super::{DoctorArgs, Finding};
@@ -22,10 +23,10 @@ pub fn look(args: &DoctorArgs) -> Result<Vec<Finding>, Failed> {
     let mysql = args.mysql.clone().or_else(|| private.as_ref().map(|p| p.mysql.clone()));
     let redis = args.redis.clone().or_else(|| private.as_ref().map(|p| p.redis.clone()));
     let idle = "none is running: `souk up` starts it";
-    findings.push(match mysql {
-        Some(url) => schema(&url)?,
-        None => Finding::ok("database", idle),
-    });
+    match mysql {
+        Some(url) => findings.extend([Some(schema(&url)?), durable(&url)?].into_iter().flatten()),
+        None => findings.push(Finding::ok("database", idle)),
+    }
     findings.push(match redis {
         Some(url) => reach_redis(&url),
         None => Finding::ok("Redis", idle),
@@ -75,6 +76,26 @@ fn schema(url: &str) -> Result<Finding, Failed> {
             Finding::fail(subject, found, "run the build that made it, or a newer one")
         }
     })
+}
+
+/// Whether commits are flushed; nothing if the database cannot be asked, which is said already.
+fn durable(url: &str) -> Result<Option<Finding>, Failed> {
+    let loose = block_on(async {
+        tokio::time::timeout(limits::REACH_WITHIN, durability::loose(url)).await
+    })?;
+    let Ok(Ok(loose)) = loose else { return Ok(None) };
+    let subject = "durability";
+    if loose.is_empty() {
+        return Ok(Some(Finding::ok(subject, "each commit is flushed to the database's disk")));
+    }
+    let is = |it: &Loose| format!("{} is {}", it.setting, it.value);
+    let found = format!(
+        "{}: a crash of the database's machine can take acknowledged writes away",
+        loose.iter().map(is).collect::<Vec<_>>().join(", ")
+    );
+    let set = |it: &Loose| format!("SET GLOBAL {} = 1", it.setting);
+    let fix = loose.iter().map(set).collect::<Vec<_>>().join("; ");
+    Ok(Some(Finding::warn(subject, found, &format!("{fix}; and in the server's configuration"))))
 }
 
 fn reach_redis(url: &str) -> Finding {

@@ -22,6 +22,21 @@ fn stores_that_answer_with_a_current_schema_are_fine() {
 }
 
 #[test]
+fn a_database_that_does_not_flush_its_commits_is_told_of_by_doctor_and_daemon() {
+    let mut stack = Stack::builder().own_mariadb().fronts(0).start().unwrap();
+    let fine = doctor(&stack.mysql_url(), &stack.redis_url()).1;
+    assert!(fine.contains("ok    durability"), "{fine}");
+    stack.sql("SET GLOBAL innodb_flush_log_at_trx_commit = 2").unwrap();
+    let table = doctor(&stack.mysql_url(), &stack.redis_url()).1;
+    assert!(table.contains("warn  durability") && table.contains("_commit is 2"), "{table}");
+    assert!(table.contains("fix: SET GLOBAL innodb_flush_log_at_trx_commit = 1"), "{table}");
+    stack.daemons()[0].kill();
+    stack.restart_daemon(0).unwrap();
+    let log = stack.daemons()[0].log();
+    assert!(log.contains("innodb_flush_log_at_trx_commit"), "{log}");
+}
+
+#[test]
 fn a_database_without_tables_fails_with_the_remedy() {
     let stack = Stack::stores().unwrap();
     let (code, table) = doctor(&stack.mysql_url(), &stack.redis_url());

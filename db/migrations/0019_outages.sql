@@ -1,6 +1,6 @@
 -- Times in which no bid could be taken. Auctions that were live then end later by as much: open ones
 -- are extended by one outage after the other, each in order of their ids up to `extended_to`, until
--- it is done.
+-- it is done. What that misses knows it: `auctions.outages`.
 CREATE TABLE IF NOT EXISTS outages (
   epoch BIGINT UNSIGNED NOT NULL,
   began_at_ms BIGINT NOT NULL,

@@ -143,9 +143,12 @@ pub async fn settle(cx: &Context, shard: u32, shards: u32) {
                 away = false;
                 let full = share.found >= limit as usize;
                 // Those that cannot be settled must not be all that is ever seen.
-                let stuck = full && share.settled == 0;
-                limit = if stuck { (limit * 2).min(SETTLE_BATCH_MAX) } else { SETTLE_BATCH };
-                if full && !stuck {
+                limit = match (full, share.settled) {
+                    (true, 0) => (limit * 2).min(SETTLE_BATCH_MAX),
+                    (true, _) => limit,
+                    (false, _) => SETTLE_BATCH,
+                };
+                if full && share.settled * 2 * shards as usize >= share.found {
                     // Many end at once: more of them wait.
                     continue;
                 }

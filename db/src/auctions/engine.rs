@@ -55,6 +55,10 @@ pub struct Engine {
     /// An auction's bids go through one of them, in order.
     commits: Vec<Grouped<Commits>>,
     looks: Grouped<Looks>,
+    /// Lines of their own: a look at the clock waits for no auction that somebody holds, and no bid
+    /// waits for auctions that are extended.
+    beats: Grouped<Looks>,
+    extensions: Grouped<Looks>,
     rooms: Rooms,
     crowd: Rc<Crowd>,
     answers: Slots<Vec<Answer>>,
@@ -96,6 +100,8 @@ impl Engine {
             redis: redis.clone(),
             commits: (0..COMMIT_LINES).map(|_| Grouped::new(Commits, opts, 1)).collect(),
             looks: Grouped::new(Looks, opts, 1),
+            beats: Grouped::new(Looks, opts, 1),
+            extensions: Grouped::new(Looks, opts, 1),
             rooms: Rooms::new(),
             crowd: Rc::default(),
             // A bid waits for Redis until it is decided, and then for its commit.
@@ -201,7 +207,8 @@ impl Engine {
             let epoch = self.epoch.get();
             return Ok(Beat { epoch, outage_ms: None, extending: false, skew_ms: of_redis });
         }
-        let Said::Beat(pulse) = self.looks.submit(Ask::Beat, deadline).await? else {
+        let ask = Ask::Beat { now_ms, asked };
+        let Said::Beat(pulse) = self.beats.submit(ask, deadline).await? else {
             return Err(mistaken());
         };
         if pulse.epoch > self.epoch.get() {
@@ -209,7 +216,7 @@ impl Engine {
             self.epoch.set(pulse.epoch);
             *self.label.borrow_mut() = label(&self.owner, pulse.epoch);
         }
-        let of_database = pulse.now_ms - since() - now_ms;
+        let of_database = pulse.skew_ms;
         let skew_ms = if of_database.abs() > of_redis.abs() { of_database } else { of_redis };
         self.finish_some();
         let Pulse { epoch, outage_ms, extending, .. } = pulse;
@@ -228,8 +235,8 @@ impl Engine {
         Ok((time.await?, written.await?))
     }
 
-    /// Extends the auctions that are behind, some at a time, between which others ask. What fails
-    /// is tried again after the next beat.
+    /// Extends the auctions that are behind, some at a time. What fails is tried again after the
+    /// next beat.
     fn extend(self: &Rc<Self>) {
         if self.is_extending.replace(true) {
             return;
@@ -238,7 +245,7 @@ impl Engine {
         tokio_uring::spawn(async move {
             while !engine.is_closing.get()
                 && let Ok(Said::Extended { more: true }) =
-                    engine.looks.submit(Ask::Extend, far()).await
+                    engine.extensions.submit(Ask::Extend, far()).await
             {}
             engine.is_extending.set(false);
         });
@@ -347,7 +354,9 @@ impl Engine {
         for line in &self.commits {
             line.close().await;
         }
-        self.looks.close().await;
+        for line in [&self.looks, &self.beats, &self.extensions] {
+            line.close().await;
+        }
     }
 }
 

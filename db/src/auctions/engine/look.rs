@@ -5,14 +5,14 @@ use super::outages;
 use crate::auctions::rows::{AUCTION, BID, auction_row, bid_row};
 use crate::auctions::{AuctionRow, BidRow};
 use crate::error::{Server, StoreError};
-use crate::limits::{BID_LOOKS_AT_ONCE, BID_LOOKS_MAX, TRANSACTION_MAX, WRITE_ATTEMPTS};
+use crate::limits::{BID_LOOKS_AT_ONCE, BID_LOOKS_MAX, TRANSACTION_MAX};
 use crate::mysql::{Kind, Line, Outcome, is_contention, json, meaning};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error, Row};
 use souk_meter::{Batch, Queue};
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A bid that somebody may have placed before.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,7 +29,11 @@ pub enum Ask {
     Named(Vec<Named>),
     /// An auction's bids from one number to another, both included.
     Bids(u64, u64, u64),
-    Beat,
+    /// At this Unix time in milliseconds, which it was at that moment.
+    Beat {
+        now_ms: i64,
+        asked: Instant,
+    },
     /// Extend auctions by outages, some of them if many are behind.
     Extend,
 }
@@ -51,8 +55,8 @@ pub struct Pulse {
     pub epoch: u64,
     /// Milliseconds.
     pub outage_ms: Option<i64>,
-    /// The server's clock, Unix milliseconds.
-    pub now_ms: i64,
+    /// By how much the server's clock is ahead of ours, milliseconds.
+    pub skew_ms: i64,
     /// Whether outages are missing in the ends of some auctions.
     pub extending: bool,
 }
@@ -94,16 +98,21 @@ async fn answer(
 ) -> Result<(), Error> {
     let ids: Vec<u64> = asks.iter().filter_map(Ask::row).collect();
     let names: Vec<&Named> = asks.iter().flat_map(Ask::names).collect();
-    let rows = rows(conn, &ids).await?;
+    let (rows, held) = rows(conn, &ids).await?;
     let named = named(conn, &names).await?;
     for (ask, outcome) in asks.iter().zip(outcomes) {
         let said = match ask {
+            // It is behind, and somebody else holds it: whatever waits here for others goes on.
+            Ask::Row(id) if held.contains(id) => {
+                *outcome = Some(Err(StoreError::Busy(Server::Database)));
+                continue;
+            }
             Ask::Row(id) => Said::Row(rows.get(id).cloned()),
             Ask::Named(names) => {
                 Said::Bids(names.iter().filter_map(|name| named.get(name)).cloned().collect())
             }
             Ask::Bids(id, from, to) => Said::Bids(bids(conn, *id, *from, *to).await?),
-            Ask::Beat => Said::Beat(outages::beat(conn).await?),
+            Ask::Beat { now_ms, asked } => Said::Beat(outages::beat(conn, *now_ms, *asked).await?),
             Ask::Extend => Said::Extended { more: outages::extend_some(conn).await? },
         };
         *outcome = Some(Ok(said));
@@ -121,35 +130,31 @@ impl Ask {
     }
 }
 
-/// Rows as they are to be taken over: all outages are in their ends.
-async fn rows(conn: &mut Conn, ids: &[u64]) -> Result<BTreeMap<u64, Rc<AuctionRow>>, Error> {
+type Rows = BTreeMap<u64, Rc<AuctionRow>>;
+
+/// Rows as they are to be taken over: all outages are in their ends. And those of them that cannot
+/// be extended now.
+async fn rows(conn: &mut Conn, ids: &[u64]) -> Result<(Rows, Vec<u64>), Error> {
     if ids.is_empty() {
-        return Ok(BTreeMap::new());
+        return Ok((Rows::new(), Vec::new()));
     }
     let epoch = outages::epoch(conn).await?;
     let mut rows = read(conn, ids).await?;
     let behind: Vec<u64> = rows.values().filter(|it| it.is_behind(epoch)).map(|it| it.id).collect();
+    let mut held = Vec::new();
     if !behind.is_empty() {
         for id in &behind {
-            extend(conn, &rows[id], epoch).await?;
+            match outages::extend_one(conn, *id, rows[id].outages, epoch).await {
+                Err(Error::Server(said)) if is_contention(said.code) => held.push(*id),
+                done => done?,
+            }
         }
         rows.extend(read(conn, &behind).await?);
     }
-    Ok(rows)
+    Ok((rows, held))
 }
 
-/// Extends an auction, again if that loses against others.
-async fn extend(conn: &mut Conn, row: &AuctionRow, epoch: u64) -> Result<(), Error> {
-    let mut attempts = 1..WRITE_ATTEMPTS;
-    loop {
-        match outages::extend_one(conn, row.id, row.outages, epoch).await {
-            Err(Error::Server(said)) if is_contention(said.code) && attempts.next().is_some() => {}
-            done => return done,
-        }
-    }
-}
-
-async fn read(conn: &mut Conn, ids: &[u64]) -> Result<BTreeMap<u64, Rc<AuctionRow>>, Error> {
+async fn read(conn: &mut Conn, ids: &[u64]) -> Result<Rows, Error> {
     let columns = AUCTION.replace(", ", ", a.");
     let sql = format!(
         "SELECT a.{columns}, a.description \

@@ -3,21 +3,23 @@
 //!
 //! An outage is noted at once, so that bids are taken again whatever the number of auctions. Each
 //! auction knows how many outages are in its end. Those that are behind are extended some at a
-//! time, and at the latest when somebody takes an auction over, changes it or would settle it.
+//! time, and at the latest when somebody takes an auction over, changes it or would settle it. (The
+//! first is no more than a courtesy to who looks at them, and may miss one that is just being made.)
 
 use super::look::Pulse;
+use crate::auctions::CLOCK_SKEW_MAX_MS;
 use crate::auctions::rows::wrong;
 use crate::limits::{EXTENDED_AT_ONCE, OUTAGE_MIN};
 use crate::mysql::is_contention;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error, Params};
+use std::time::{Duration, Instant};
 
 /// Now by the clock of the server, Unix milliseconds.
 const NOW: &str = "CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)";
 
-/// Milliseconds without a beat that are an outage.
-fn outage_min() -> i64 {
-    i64::try_from(OUTAGE_MIN.as_millis()).unwrap_or(i64::MAX)
+fn milliseconds(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Whether an auction's end may still move by an outage: one that nobody has noted yet, or one that
@@ -26,7 +28,7 @@ pub async fn may_move(conn: &mut Conn, outages: u64) -> Result<bool, Error> {
     let sql = format!(
         "SELECT epoch > ? OR (alive_at_ms > 0 AND alive_at_ms < {NOW} - {}) \
          FROM auction_clock WHERE one = 1",
-        outage_min()
+        milliseconds(OUTAGE_MIN)
     );
     Ok(conn.exec_first(sql, (outages,)).await?.unwrap_or(false))
 }
@@ -37,32 +39,43 @@ pub async fn epoch(conn: &mut Conn) -> Result<u64, Error> {
     epoch.ok_or_else(|| wrong("the clock has no row"))
 }
 
-/// Notes that bids can be taken, by the clock of the server, and how long they could not be.
-pub async fn beat(conn: &mut Conn) -> Result<Pulse, Error> {
-    let outage_min = outage_min();
-    // Nearly always this is all of it. A clock that goes back does not move it.
+/// Notes that bids can be taken, by the clock of the server, and how long they could not be. With a
+/// clock that is too far from ours no bid is taken, so nothing is noted: an outage goes on, and one
+/// that only a wrong clock shows is none.
+pub async fn beat(conn: &mut Conn, now_ms: i64, asked: Instant) -> Result<Pulse, Error> {
+    let look = format!("SELECT epoch, {NOW} FROM auction_clock WHERE one = 1");
+    let sent = asked.elapsed();
+    let Some((epoch, theirs)) = conn.query_first::<(u64, i64), _>(look).await? else {
+        return Err(wrong("the clock has no row"));
+    };
+    let ours = now_ms + milliseconds((sent + asked.elapsed()) / 2);
+    let mut pulse = Pulse { epoch, outage_ms: None, skew_ms: theirs - ours, extending: false };
+    if pulse.skew_ms.abs() > CLOCK_SKEW_MAX_MS {
+        return Ok(pulse);
+    }
+    let outage_min = milliseconds(OUTAGE_MIN);
+    // Nearly always this is all of it. A time ahead of the clock is one from when that was wrong.
     let alive = format!(
-        "UPDATE auction_clock SET alive_at_ms = GREATEST(alive_at_ms, {NOW}) \
+        "UPDATE auction_clock SET alive_at_ms = {NOW} \
          WHERE one = 1 AND (alive_at_ms = 0 OR alive_at_ms >= {NOW} - {outage_min})"
     );
     conn.query_drop(alive).await?;
     let look = format!(
-        "SELECT epoch, alive_at_ms >= {NOW} - {outage_min}, {NOW} FROM auction_clock WHERE one = 1"
+        "SELECT epoch, alive_at_ms >= {NOW} - {outage_min} FROM auction_clock WHERE one = 1"
     );
-    let Some((epoch, is_alive, now_ms)) = conn.query_first::<(u64, bool, i64), _>(look).await?
-    else {
-        return Err(wrong("the clock has no row"));
-    };
-    let mut pulse = match is_alive {
-        true => Pulse { epoch, outage_ms: None, now_ms, extending: false },
-        false => note(conn, outage_min).await?,
-    };
+    let is_alive: bool;
+    (pulse.epoch, is_alive) =
+        conn.query_first(look).await?.ok_or_else(|| wrong("the clock has no row"))?;
+    if !is_alive {
+        (pulse.epoch, pulse.outage_ms) = note(conn, outage_min).await?;
+    }
     pulse.extending = is_extending(conn).await?;
     Ok(pulse)
 }
 
-/// Notes an outage that ends now, however often others are faster.
-async fn note(conn: &mut Conn, outage_min: i64) -> Result<Pulse, Error> {
+/// Notes an outage that ends now, however often others are faster: outages so far, and how long this
+/// one was, milliseconds.
+async fn note(conn: &mut Conn, outage_min: i64) -> Result<(u64, Option<i64>), Error> {
     loop {
         match try_note(conn, outage_min).await {
             Err(Error::Server(said)) if is_contention(said.code) => {
@@ -74,7 +87,7 @@ async fn note(conn: &mut Conn, outage_min: i64) -> Result<Pulse, Error> {
 }
 
 /// Who comes second finds that it is done.
-async fn try_note(conn: &mut Conn, outage_min: i64) -> Result<Pulse, Error> {
+async fn try_note(conn: &mut Conn, outage_min: i64) -> Result<(u64, Option<i64>), Error> {
     conn.query_drop("START TRANSACTION").await?;
     let sql = "SELECT epoch, alive_at_ms FROM auction_clock WHERE one = 1 FOR UPDATE";
     let clock: Option<(u64, i64)> = conn.query_first(sql).await?;
@@ -83,7 +96,7 @@ async fn try_note(conn: &mut Conn, outage_min: i64) -> Result<Pulse, Error> {
     let now_ms = now.ok_or_else(|| wrong("the server has no clock"))?;
     if began == 0 || now_ms - began <= outage_min {
         conn.query_drop("COMMIT").await?;
-        return Ok(Pulse { epoch, outage_ms: None, now_ms, extending: false });
+        return Ok((epoch, None));
     }
     let epoch = epoch + 1;
     let sql = "INSERT INTO outages (epoch, began_at_ms, ended_at_ms) VALUES (?, ?, ?)";
@@ -91,7 +104,7 @@ async fn try_note(conn: &mut Conn, outage_min: i64) -> Result<Pulse, Error> {
     let sql = "UPDATE auction_clock SET alive_at_ms = ?, epoch = ? WHERE one = 1";
     conn.exec_drop(sql, (now_ms, epoch)).await?;
     conn.query_drop("COMMIT").await?;
-    Ok(Pulse { epoch, outage_ms: Some(now_ms - began), now_ms, extending: true })
+    Ok((epoch, Some(now_ms - began)))
 }
 
 /// Whether outages are still to be added to the ends of auctions.
@@ -112,8 +125,8 @@ pub async fn extend_some(conn: &mut Conn) -> Result<bool, Error> {
     let end = if extended.is_ok() { "COMMIT" } else { "ROLLBACK" };
     conn.query_drop(end).await?;
     match extended {
-        // Somebody bids on one of them: there is another time.
-        Err(Error::Server(said)) if is_contention(said.code) => Ok(true),
+        // Somebody holds one of them: there is another time.
+        Err(Error::Server(said)) if is_contention(said.code) => Ok(false),
         extended => extended,
     }
 }

@@ -3,10 +3,12 @@
 use super::owners::with_stores_too;
 use super::{END, NOW, SELLER, bid, bid_at, clock, make, named, offer, plain};
 use crate::harness::{settings, soon, stack, with_stores};
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable;
 use souk_db::Stores;
 use souk_db::auctions::rules::{Refusal, Rules};
 use souk_db::auctions::{BidError, Settled};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Waits until all auctions are extended.
 async fn extended(stores: &Stores) {
@@ -156,5 +158,63 @@ fn what_somebody_bought_stays_bought_through_an_outage() {
             assert_eq!(late, Err(BidError::Refused(Refusal::Ended { ends_at_ms: END })));
         }
         assert!(bid(stores, 1, named(2, 700, "buys")).await.unwrap().repeated);
+    });
+}
+
+#[test]
+fn an_auction_that_somebody_holds_delays_neither_looks_nor_other_auctions() {
+    let stack = stack();
+    make(&stack, &[plain(), plain(), plain()]);
+    with_stores(&settings(&stack), async |stores| {
+        stores.auctions.beat(clock(), soon()).await.unwrap();
+        stack.sql(&two_outages()).unwrap();
+        let url = stack.mysql_url();
+        let holder = std::thread::spawn(move || hold(&url, 2, Duration::from_secs(5)));
+        while stack.sql(HELD).unwrap().trim() == "0" {}
+        // For longer than an outage takes to be noted, and than a lock is waited for.
+        let until = Instant::now() + Duration::from_secs(4);
+        while Instant::now() < until {
+            let deadline = Instant::now() + Duration::from_secs(1);
+            let beat = stores.auctions.beat(clock(), deadline).await.expect("nobody waits");
+            assert_eq!((beat.epoch, beat.outage_ms, beat.extending), (2, None, true));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert!(bid(stores, 1, offer(2, 100)).await.is_ok());
+        holder.join().unwrap();
+        extended(stores).await;
+        assert!(bid(stores, 2, offer(2, 100)).await.is_ok());
+    });
+    let outages = stack.sql("SELECT DISTINCT outages, outage_ms FROM auctions").unwrap();
+    assert_eq!(outages.trim(), "2\t16000");
+}
+
+/// Whether somebody holds a row lock for no other reason than to hold it.
+const HELD: &str = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE '%SLEEP%' \
+                    AND id <> CONNECTION_ID()";
+
+/// Holds an auction's row, on a connection of its own.
+fn hold(url: &str, id: u64, time: Duration) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut conn = Conn::from_url(url).await.unwrap();
+        conn.query_drop("START TRANSACTION").await.unwrap();
+        let lock = format!("SELECT id FROM auctions WHERE id = {id} FOR UPDATE");
+        conn.query_drop(lock).await.unwrap();
+        conn.query_drop(format!("SELECT SLEEP({})", time.as_secs())).await.unwrap();
+        conn.query_drop("COMMIT").await.unwrap();
+    });
+}
+
+#[test]
+fn a_time_of_a_clock_that_was_wrong_hides_no_outage() {
+    let stack = stack();
+    make(&stack, &[plain()]);
+    with_stores(&settings(&stack), async |stores| {
+        stores.auctions.beat(clock(), soon()).await.unwrap();
+        stack.sql("UPDATE auction_clock SET alive_at_ms = alive_at_ms + 3600000").unwrap();
+        let beat = stores.auctions.beat(clock(), soon()).await.unwrap();
+        assert_eq!((beat.epoch, beat.outage_ms), (0, None));
+        let alive = stack.sql("SELECT alive_at_ms FROM auction_clock").unwrap();
+        assert!(alive.trim().parse::<i64>().unwrap() <= clock() + 1_000, "{alive}");
     });
 }

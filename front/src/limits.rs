@@ -174,7 +174,7 @@ pub const TLV_BIDS_MAX: usize = 256;
 pub const TLV_OFFERS_MAX: usize = 64;
 
 /// Encoded frames of one connection to the binary port past which nothing more is read or encoded
-/// until the socket has taken them, in bytes: a hundred answers. Of each the times are kept until
+/// until the socket has taken them, in bytes: fifty answers. Of each the times are kept until
 /// it is written, 256 bytes at most, for this and for the write in flight: 60 KiB.
 pub const TLV_WRITE_HIGH: usize = 4 * 1024;
 

@@ -17,6 +17,9 @@ pub const FRAME_MAX: usize = HEAD_LEN + u8::MAX as usize;
 /// The version of the protocol that a server tells in its AUTH.
 pub const VERSION: u8 = 1;
 
+/// Bytes of a link of an auction's chain.
+pub const HASH_LEN: usize = 32;
+
 /// In place of the last known sequence number: ends the subscription.
 pub const UNSUBSCRIBE: u64 = u64::MAX;
 
@@ -230,6 +233,8 @@ pub struct Placed {
     pub auction: u64,
     /// The bid's tag.
     pub tag: u64,
+    /// The end of the auction's chain after it.
+    pub head: [u8; HASH_LEN],
 }
 
 /// Something that was refused.
@@ -356,6 +361,11 @@ impl<'a> Told<'a> {
                     ends_at_ms: from.try_get_i64()?,
                     auction: from.try_get_u64()?,
                     tag: from.try_get_u64()?,
+                    head: {
+                        let mut head = [0; HASH_LEN];
+                        from.try_copy_to_slice(&mut head)?;
+                        head
+                    },
                 })
             }
             Some(Type::Error) => Told::Error(Refused {
@@ -407,6 +417,7 @@ impl<'a> Told<'a> {
                 out.put_i64(placed.ends_at_ms);
                 out.put_u64(placed.auction);
                 out.put_u64(placed.tag);
+                out.put_slice(&placed.head);
             }),
             Told::Error(refused) => frame(out, Type::Error, |out| {
                 out.put_u16(refused.code);

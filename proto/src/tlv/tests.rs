@@ -65,6 +65,7 @@ impl Fields {
                 ends_at_ms: self.get("ends_at"),
                 auction: self.get("auction"),
                 tag: self.get("tag"),
+                head: hex(self.text("head")).try_into().expect("a hash"),
             }),
             "ERROR" => Told::Error(Refused {
                 code: self.get("code"),

@@ -3,8 +3,8 @@
 //!
 //! An outage is noted at once, so that bids are taken again whatever the number of auctions. Each
 //! auction knows how many outages are in its end. Those that are behind are extended some at a
-//! time, and at the latest when somebody takes an auction over, changes it or would settle it. (The
-//! first is no more than a courtesy to who looks at them, and may miss one that is just being made.)
+//! time, and at the latest when somebody takes an auction over, changes it or would settle it. The
+//! first serves those who look at them, and may miss an auction that is just being made.
 
 use super::look::Pulse;
 use crate::auctions::CLOCK_SKEW_MAX_MS;
@@ -73,8 +73,8 @@ pub async fn beat(conn: &mut Conn, now_ms: i64, asked: Instant) -> Result<Pulse,
     Ok(pulse)
 }
 
-/// Notes an outage that ends now, however often others are faster: outages so far, and how long this
-/// one was, milliseconds.
+/// Notes an outage that ends now, however often others are faster: outages so far, and how long it
+/// was, milliseconds.
 async fn note(conn: &mut Conn, outage_min: i64) -> Result<(u64, Option<i64>), Error> {
     loop {
         match try_note(conn, outage_min).await {

@@ -57,6 +57,8 @@ fn outcome_of(outcome: Option<BidOutcome>, bid: &Bid) -> (Told<'static>, Option<
                 ends_at_ms: done.ends_at_ms,
                 auction: bid.auction,
                 tag: bid.tag,
+                // A daemon always sends it whole.
+                head: done.head.try_into().unwrap_or_default(),
             };
             (Told::Result(placed), None)
         }

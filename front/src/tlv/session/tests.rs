@@ -11,6 +11,10 @@ use souk_trace::Slow;
 
 const USER: u64 = 42;
 
+/// Lengths of whole frames.
+const RESULT: usize = 76;
+const ERROR: usize = 37;
+
 fn token() -> String {
     let mut bytes = vec![1];
     bytes.extend(USER.to_be_bytes());
@@ -201,7 +205,7 @@ fn what_can_be_no_bid_is_refused_in_its_place_and_spoils_no_other() {
     assert_eq!(asked(&mut session), Some((7, vec![1, most])));
     session.answered(7, Ok(vec![too_low(2), done(most)]));
     let said = said(&mut session);
-    let (refused, last) = said.split_at(said.len() - 44);
+    let (refused, last) = said.split_at(said.len() - RESULT);
     let invalid = Code::InvalidField as u16;
     let mut expected =
         vec![(false, Code::BidTooLow as u16, 1), (false, Code::WrongBidder as u16, 1)];
@@ -330,8 +334,8 @@ fn all_bids_before_the_end_are_answered_whatever_ends_the_connection() {
         assert_eq!(asked(&mut session), Some((7, vec![2])), "{what}");
         session.answered(7, Ok(vec![done(2)]));
         let said = said(&mut session);
-        assert_eq!(sequences(&said[..88]), [1, 2], "{what}");
-        assert_eq!(codes(&said[88..]), last, "{what}");
+        assert_eq!(sequences(&said[..2 * RESULT]), [1, 2], "{what}");
+        assert_eq!(codes(&said[2 * RESULT..]), last, "{what}");
         assert!(session.is_over() || session.lingers(), "{what}");
     }
 }
@@ -348,9 +352,9 @@ fn a_session_that_was_ended_ends_the_connection() {
     session.answered(8, Ok(vec![done(2)]));
     let said = said(&mut session);
     let code = Code::Unauthenticated as u16;
-    assert_eq!(codes(&said[..37]), [(false, code, 1)]);
-    assert_eq!(sequences(&said[37..81]), [2]);
-    assert_eq!(codes(&said[81..]), [(false, code, 0)]);
+    assert_eq!(codes(&said[..ERROR]), [(false, code, 1)]);
+    assert_eq!(sequences(&said[ERROR..ERROR + RESULT]), [2]);
+    assert_eq!(codes(&said[ERROR + RESULT..]), [(false, code, 0)]);
     assert!(session.lingers());
 }
 

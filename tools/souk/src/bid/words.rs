@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use souk_proto::Code;
 use souk_proto::tlv::{
@@ -52,13 +53,13 @@ pub fn told(frame: &Told) -> String {
 }
 
 fn result(placed: &Placed) -> String {
-    let Placed { sequence, price, leading, repeated, ends_at_ms, auction, tag } = placed;
+    let Placed { sequence, price, leading, repeated, ends_at_ms, auction, tag, head } = placed;
     let leads = if *leading { "you lead" } else { "somebody has a higher maximum" };
     let again = if *repeated { ", the first answer again" } else { "" };
     let ends = time(*ends_at_ms);
-    let tag = tagged(*tag);
+    let (tag, head) = (tagged(*tag), HEXLOWER.encode(head));
     format!(
-        "RESULT auction={auction}{tag} sequence={sequence} price={price} ends {ends}: \
+        "RESULT auction={auction}{tag} sequence={sequence} price={price} ends {ends} head={head}: \
          accepted, {leads}{again}"
     )
 }
@@ -136,12 +137,15 @@ mod tests {
             "ERROR bid_too_low (55) of BID64 auction=7 tag=3: The bid is below the minimum. \
              price=100 minimum=110"
         );
+        let (leading, head) = (true, [0xab; 32]);
         let placed =
-            Placed { sequence: 6, price: 9, auction: 7, leading: true, ..Placed::default() };
-        assert_eq!(
-            told(&Told::Result(placed)),
-            "RESULT auction=7 sequence=6 price=9 ends 1970-01-01T00:00:00Z: accepted, you lead"
+            Placed { sequence: 6, price: 9, auction: 7, leading, head, ..Placed::default() };
+        let expected = format!(
+            "RESULT auction=7 sequence=6 price=9 ends 1970-01-01T00:00:00Z head={}: accepted, you \
+             lead",
+            "ab".repeat(32)
         );
+        assert_eq!(told(&Told::Result(placed)), expected);
         let at = Event { state: 2, outcome: 1, flags: EVENT_OUTBID, ..Event::default() };
         assert!(told(&Told::Event(at)).ends_with("ended, sold, you are outbid"));
         let strange = Event { state: 9, outcome: 77, ..Event::default() };

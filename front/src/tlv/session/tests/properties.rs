@@ -59,7 +59,7 @@ fn a_connection_holds_no_more_than_its_bounds_whatever_comes() {
     while asked(&mut session).is_some() {}
     let held = held(&session);
     assert!(held <= 128 * 1024, "{held} bytes");
-    // Without a meter no times are kept: an answer to a bid has 25 bytes at least, mostly 44.
+    // Without a meter no times are kept: an answer to a bid has 25 bytes at least, mostly 76.
     let times = 2 * (TLV_WRITE_HIGH / 25 + 1) * size_of::<Timed>();
     assert!(times <= 60 * 1024, "{times} bytes");
     assert!(!bytes.is_empty());

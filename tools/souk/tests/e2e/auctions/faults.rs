@@ -8,6 +8,7 @@ use super::{PATIENCE, eventually, in_ms, open, verify};
 use crate::accounts::person::{Person, client};
 use crate::accounts::unlimited;
 use crate::client::Client;
+use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use souk_stack::Stack;
 use std::fs;
@@ -147,6 +148,7 @@ fn over_frames(show: &Show, address: &str, who: (u64, &str), seed: u64) -> Vec<V
                             "bid_id": format!("tlv-{}", bid.2),
                             "sequence": number(&payload[1..9]),
                             "price": number(&payload[9..17]),
+                            "head": HEXLOWER.encode(&payload[42..74]),
                         }),
                     ),
                     Ok((3, payload)) => {
@@ -185,7 +187,7 @@ fn enter(address: &str, token: &str) -> Option<Port> {
     (kind == 4).then_some(port)
 }
 
-/// Kills processes at random and starts them again.
+/// Kills processes and starts them again: one of each kind, then at random.
 fn havoc(stack: &mut Stack, seconds: u64, seed: u64) -> Vec<&'static str> {
     let mut dice = Dice(seed);
     let end = Instant::now() + Duration::from_secs(seconds);
@@ -193,7 +195,8 @@ fn havoc(stack: &mut Stack, seconds: u64, seed: u64) -> Vec<&'static str> {
     while Instant::now() < end {
         thread::sleep(Duration::from_millis(500 + dice.below(1_500)));
         let index = usize::try_from(dice.below(2)).expect("0 or 1");
-        match dice.below(6) {
+        let face = dice.below(6);
+        match [0, 2, 4, 5].get(done.len()).copied().unwrap_or(face) {
             0 | 1 => {
                 stack.daemons()[index].kill();
                 thread::sleep(Duration::from_millis(dice.below(500)));
@@ -268,6 +271,7 @@ fn no_acknowledged_bid_is_lost_whatever_is_killed() {
             .collect();
         let done = havoc(&mut stack, seconds, seed);
         println!("killed: {done:?}");
+        assert!(done.len() >= 4, "not all kinds of processes were killed: {done:?}");
         let before = show.acknowledged.load(Ordering::Relaxed);
         eventually("bids are acknowledged again", || {
             show.acknowledged.load(Ordering::Relaxed) > before + 50

@@ -3,6 +3,7 @@
 use super::{PATIENCE, accepted, all_is_right, auction, in_ms, open};
 use crate::accounts::person::{Person, client};
 use crate::accounts::stack;
+use data_encoding::HEXLOWER;
 use serde_json::json;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -114,7 +115,10 @@ fn bids_over_the_binary_port_are_those_of_http() {
     port.0.write_all(&bid(id, ann.id, 305)).expect("taken");
     assert_eq!(error(port.hear()), (55, 300, 310), "bid_too_low with what would do");
     port.0.write_all(&bid64(id, ann.id, 310, 900, 7)).expect("taken");
-    assert_eq!(result(port.hear()), (3, 310));
+    let (kind, payload) = port.hear();
+    let head = HEXLOWER.encode(&payload[42..74]);
+    assert_eq!(head, auction(&client, id)["head"], "the end of the chain");
+    assert_eq!(result((kind, payload)), (3, 310));
     port.0.write_all(&bid64(id, ann.id, 310, 900, 7)).expect("taken");
     assert_eq!(result(port.hear()), (3, 310), "the same tag has the first answer");
     assert_eq!(auction(&client, id)["bids"], 3);

@@ -8,6 +8,7 @@ use mysql_async::prelude::Queryable;
 use souk_db::Stores;
 use souk_db::auctions::rules::{Refusal, Rules};
 use souk_db::auctions::{BidError, Settled};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 /// Waits until all auctions are extended.
@@ -168,18 +169,18 @@ fn an_auction_that_somebody_holds_delays_neither_looks_nor_other_auctions() {
     with_stores(&settings(&stack), async |stores| {
         stores.auctions.beat(clock(), soon()).await.unwrap();
         stack.sql(&two_outages()).unwrap();
-        let url = stack.mysql_url();
-        let holder = std::thread::spawn(move || hold(&url, 2, Duration::from_secs(5)));
-        while stack.sql(HELD).unwrap().trim() == "0" {}
+        let (url, held, release) = (stack.mysql_url(), channel(), channel());
+        let holder = std::thread::spawn(move || hold(&url, 2, &held.0, &release.1));
+        held.1.recv().unwrap();
         // For longer than an outage takes to be noted, and than a lock is waited for.
         let until = Instant::now() + Duration::from_secs(4);
         while Instant::now() < until {
-            let deadline = Instant::now() + Duration::from_secs(1);
-            let beat = stores.auctions.beat(clock(), deadline).await.expect("nobody waits");
+            let beat = stores.auctions.beat(clock(), soon()).await.unwrap();
             assert_eq!((beat.epoch, beat.outage_ms, beat.extending), (2, None, true));
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         assert!(bid(stores, 1, offer(2, 100)).await.is_ok());
+        release.0.send(()).unwrap();
         holder.join().unwrap();
         extended(stores).await;
         assert!(bid(stores, 2, offer(2, 100)).await.is_ok());
@@ -188,21 +189,16 @@ fn an_auction_that_somebody_holds_delays_neither_looks_nor_other_auctions() {
     assert_eq!(outages.trim(), "2\t16000");
 }
 
-/// Whether somebody holds a row lock for no other reason than to hold it.
-const HELD: &str = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE '%SLEEP%' \
-                    AND id <> CONNECTION_ID()";
-
-/// Holds an auction's row, on a connection of its own.
-fn hold(url: &str, id: u64, time: Duration) {
+/// Holds an auction's row on a connection of its own: says when, and until told to release it.
+fn hold(url: &str, id: u64, held: &Sender<()>, release: &Receiver<()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let mut conn = Conn::from_url(url).await.unwrap();
-        conn.query_drop("START TRANSACTION").await.unwrap();
-        let lock = format!("SELECT id FROM auctions WHERE id = {id} FOR UPDATE");
-        conn.query_drop(lock).await.unwrap();
-        conn.query_drop(format!("SELECT SLEEP({})", time.as_secs())).await.unwrap();
-        conn.query_drop("COMMIT").await.unwrap();
-    });
+    let mut conn = runtime.block_on(Conn::from_url(url)).unwrap();
+    let lock = format!("SELECT id FROM auctions WHERE id = {id} FOR UPDATE");
+    runtime.block_on(conn.query_drop("START TRANSACTION")).unwrap();
+    runtime.block_on(conn.query_drop(lock)).unwrap();
+    held.send(()).unwrap();
+    release.recv().unwrap();
+    runtime.block_on(conn.query_drop("COMMIT")).unwrap();
 }
 
 #[test]

@@ -10,7 +10,7 @@ use fantoccini::{Client, ClientBuilder};
 use futures_util::FutureExt;
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
-use souk_stack::{PrivateDir, Program, ProgramSpec, find_program};
+use souk_stack::{PrivateDir, Program, ProgramSpec, StackError, find_program};
 use ureq::{Agent, Body, http};
 
 use super::Scripts;
@@ -62,6 +62,10 @@ pub fn walk(base: &str, scripts: Scripts, steps: impl AsyncFnOnce(Window)) {
     });
 }
 
+/// The driver asks for a free port of IPv6 and then wants the same one of IPv4, which a test with
+/// thousands of connections may have: then it exits, and is started again.
+const DRIVER_STARTS: usize = 10;
+
 fn start_driver() -> Program {
     let missing = "a real browser is needed for this test. Install it: \
         apt-get install chromium chromium-driver";
@@ -71,7 +75,13 @@ fn start_driver() -> Program {
         ready: DRIVER_READY.to_owned(),
         ..ProgramSpec::new("chromedriver", driver).arg("--port=0")
     };
-    Program::start(&spec).expect("chromedriver starts")
+    for _ in 1..DRIVER_STARTS {
+        match Program::start(&spec) {
+            Err(StackError::Exited { tail, .. }) if tail.contains("port not available") => {}
+            started => return started.expect("chromedriver starts"),
+        }
+    }
+    Program::start(&spec).expect("chromedriver finds a port")
 }
 
 fn capabilities(home: &PrivateDir, scripts: Scripts) -> Capabilities {
